@@ -1,0 +1,90 @@
+"""Sternpost: post-training with a contract.
+
+Importing this package loads neither torch nor transformers: each name is imported when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DatasetConfig",
+    "DatasetMixtureConfig",
+    "ModelConfig",
+    "RichProgressCallback",
+    "SFTConfig",
+    "SFTTrainer",
+    "ScriptArguments",
+    "__version__",
+    "apply_chat_template",
+    "clone_chat_template",
+    "get_dataset",
+    "get_peft_config",
+    "get_quantization_config",
+    "get_training_chat_template",
+    "is_conversational",
+    "is_conversational_from_value",
+    "maybe_apply_chat_template",
+    "maybe_convert_to_chatml",
+    "pack_dataset",
+    "prepare_multimodal_messages",
+]
+
+_HOMES = {
+    "DatasetConfig": "options",
+    "DatasetMixtureConfig": "options",
+    "ModelConfig": "options",
+    "RichProgressCallback": "callbacks",
+    "SFTConfig": "sft",
+    "SFTTrainer": "sft",
+    "ScriptArguments": "options",
+    "apply_chat_template": "data",
+    "clone_chat_template": "templates",
+    "get_dataset": "options",
+    "get_peft_config": "options",
+    "get_quantization_config": "options",
+    "get_training_chat_template": "templates",
+    "is_conversational": "data",
+    "is_conversational_from_value": "data",
+    "maybe_apply_chat_template": "data",
+    "maybe_convert_to_chatml": "data",
+    "pack_dataset": "data",
+    "prepare_multimodal_messages": "data",
+}
+"""Where each public name lives, relative to this package."""
+
+if TYPE_CHECKING:
+    from .callbacks import RichProgressCallback
+    from .data import (
+        apply_chat_template,
+        is_conversational,
+        is_conversational_from_value,
+        maybe_apply_chat_template,
+        maybe_convert_to_chatml,
+        pack_dataset,
+        prepare_multimodal_messages,
+    )
+    from .options import (
+        DatasetConfig,
+        DatasetMixtureConfig,
+        ModelConfig,
+        ScriptArguments,
+        get_dataset,
+        get_peft_config,
+        get_quantization_config,
+    )
+    from .sft import SFTConfig, SFTTrainer
+    from .templates import clone_chat_template, get_training_chat_template
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

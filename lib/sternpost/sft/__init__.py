@@ -1,0 +1,7 @@
+"""Supervised fine-tuning: rows of text or conversations in, a language model that continues them out."""
+
+from .config import SFTConfig
+from .data import DataCollatorForLanguageModeling, DataCollatorForVisionLanguageModeling
+from .trainer import SFTTrainer
+
+__all__ = ["DataCollatorForLanguageModeling", "DataCollatorForVisionLanguageModeling", "SFTConfig", "SFTTrainer"]
