@@ -1,0 +1,350 @@
+"""Supervised fine-tuning.
+
+    row {text | prompt, completion | messages | conversations | input_ids} -> tokens and labels     data.py
+    tokens -> batch, padded or laid end to end                                                      data.py
+    batch -> log-probability of each label, without logits                                          models/forward.py
+    log-probability -> loss                                                                         loss.py
+    the order of these things, and what is logged and saved                                         this file
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset, IterableDataset
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    EvalPrediction,
+    PreTrainedModel,
+    ProcessorMixin,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from ..checkpoints import all_or_nothing, check_writable, resolve_resume
+from ..metrics import MetricBuffer
+from ..models.attention import keeps_rows_apart, use_rows_attention
+from ..models.forward import enable_scoring, score_batch
+from ..models.offload import offload_activations
+from ..models.policy import (
+    ProcessingClass,
+    align_special_tokens,
+    attach_adapter,
+    base_of,
+    load_policy,
+    load_processing_class,
+    router_coefficient,
+    tokenizer_of,
+)
+from ..models.scores import IGNORE, ScoreRequest, TokenScores
+from ..templates import use_chat_template
+from .config import SFTConfig
+from .data import DataCollatorForLanguageModeling, DataCollatorForVisionLanguageModeling, is_vision_row, prepare
+from .loss import LOSSES, TokenLoss
+
+Rows = Dataset | IterableDataset
+Scorer = Callable[[nn.Module, dict[str, Any], ScoreRequest], TokenScores]
+
+
+class SFTTrainer(Trainer):
+    """Train a language model to continue rows the way they go on.
+
+    Example:
+        >>> from sternpost import SFTConfig, SFTTrainer, demo
+        >>> trainer = SFTTrainer(demo.path(), SFTConfig(output_dir="run"), train_dataset=demo.load("conversations"))
+        >>> trainer.train()
+
+    Args:
+        model: The policy, or the path or id to load it from. With an adapter of PEFT, only the adapter is trained.
+        args: Options; see [`SFTConfig`].
+        data_collator: Makes a batch of prepared rows. By default [`DataCollatorForLanguageModeling`], or
+            [`DataCollatorForVisionLanguageModeling`] for rows with images.
+        train_dataset: Rows in any format of `sft/contract.py`, in memory or streamed.
+        eval_dataset: The same, for evaluation: one dataset or a dictionary of them.
+        processing_class: The tokenizer, or the processor of a vision-language model. By default the model's own.
+        compute_loss_func: `f(outputs, labels, num_items_in_batch)`, replaces the loss. Needs memory for all logits.
+        compute_metrics: Metrics of an evaluation, from its logits. Needs memory for all logits.
+        callbacks, optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics: As in `transformers.Trainer`.
+        quantization_config: How to quantise the model while it is loaded.
+        peft_config: The adapter to train instead of the whole model.
+        formatting_func: `f(row)`, the text of a row.
+        scorer: `f(model, batch, ScoreRequest)`, how a batch is scored. By default without holding logits.
+        loss_fn: `f(logps)`, the loss of each token from its log-probability; replaces `loss_type`.
+
+    Raises:
+        ValueError: options, model and rows do not fit together; the message says which and what to do.
+    """
+
+    loss_is_scaled_for_ga = True  # `compute_loss` divides by the tokens of the whole optimizer step
+
+    def __init__(
+        self,
+        model: str | PreTrainedModel | nn.Module,
+        args: SFTConfig | TrainingArguments | None = None,
+        data_collator: Callable[[list[Any]], dict[str, Any]] | None = None,
+        train_dataset: Rows | None = None,
+        eval_dataset: Rows | dict[str, Rows] | None = None,
+        processing_class: ProcessingClass | None = None,
+        compute_loss_func: Callable | None = None,
+        compute_metrics: Callable[[EvalPrediction], dict] | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None] = (None, None),
+        optimizer_cls_and_kwargs: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+        preprocess_logits_for_metrics: Callable[[Tensor, Tensor], Tensor] | None = None,
+        quantization_config: Any = None,
+        peft_config: Any = None,
+        formatting_func: Callable[[dict], str] | None = None,
+        *,
+        scorer: Scorer | None = None,
+        loss_fn: TokenLoss | None = None,
+    ):
+        # ---- 1. Options
+        args = as_sft_config(args)
+        if train_dataset is None:
+            raise ValueError("`train_dataset` is missing. Pass the rows to train on.")
+        check_writable(args.output_dir)
+        if isinstance(train_dataset, IterableDataset):
+            args.accelerator_config.dispatch_batches = False  # batches of different shapes cannot be cut up and sent
+
+        # ---- 2. Policy and tokenizer
+        set_seed(args.seed)  # adapters start from random weights
+        vision = isinstance(processing_class, ProcessorMixin)
+        auto_class = AutoModelForImageTextToText if vision else AutoModelForCausalLM
+        policy = load_policy(model, auto_class, args, quantization_config)
+        processing_class = load_processing_class(processing_class, base_of(policy), args.trust_remote_code)
+        tokenizer = tokenizer_of(processing_class)
+        if args.chat_template_path is not None:
+            use_chat_template(processing_class, args.chat_template_path)
+        align_special_tokens(base_of(policy), tokenizer, args.eos_token)
+        policy = attach_adapter(policy, peft_config, args)
+        self.router_coefficient = router_coefficient(base_of(policy), args.router_aux_loss_coef)
+        self.scorer = scorer or score_batch
+        self.loss_fn = loss_fn or LOSSES[args.loss_type]
+        if scorer is None:
+            enable_scoring(base_of(policy))
+
+        # ---- 3. Data
+        vision = is_vision_row(train_dataset)
+        packs = args.packing if args.eval_packing is None else args.eval_packing
+        wants_logits = any((compute_loss_func, compute_metrics, preprocess_logits_for_metrics))
+        end_to_end = lays_end_to_end(args, base_of(policy), vision or wants_logits or data_collator is not None)
+        if end_to_end:
+            use_rows_attention(base_of(policy))
+        if data_collator is None and vision:
+            data_collator = DataCollatorForVisionLanguageModeling(
+                processing_class, args.max_length, args.completion_only_loss or False, pad_to_multiple_of(args)
+            )
+        elif data_collator is None:
+            data_collator = DataCollatorForLanguageModeling(
+                tokenizer.pad_token_id, padding_free=end_to_end, pad_to_multiple_of=pad_to_multiple_of(args)
+            )
+        prepared = self.prepare_dataset(train_dataset, processing_class, args, args.packing, formatting_func, "train")
+        if isinstance(eval_dataset, dict):
+            eval_dataset = {
+                name: self.prepare_dataset(rows, processing_class, args, packs, formatting_func, name)
+                for name, rows in eval_dataset.items()
+            }
+        elif eval_dataset is not None:
+            eval_dataset = self.prepare_dataset(eval_dataset, processing_class, args, packs, formatting_func, "eval")
+
+        # ---- 6. super()
+        super().__init__(
+            model=policy,
+            args=args,
+            data_collator=data_collator,
+            train_dataset=prepared,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            compute_loss_func=compute_loss_func,
+            compute_metrics=compute_metrics,
+            callbacks=callbacks,
+            optimizers=optimizers,
+            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
+            preprocess_logits_for_metrics=preprocess_logits_for_metrics,
+        )
+        if self.args.n_gpu > 1:
+            raise ValueError(
+                f"{self.args.n_gpu} devices are visible to one process, which would split batches with nn.DataParallel. "
+                "Start one process per device with `accelerate launch` or `torchrun`, or set CUDA_VISIBLE_DEVICES."
+            )
+        self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
+
+    # ---- Data -----------------------------------------------------------------------------------------------------
+
+    def prepare_dataset(
+        self,
+        dataset: Rows,
+        processing_class: ProcessingClass,
+        args: SFTConfig,
+        packing: bool,
+        formatting_func: Callable[[dict], str] | None,
+        dataset_name: str,
+    ) -> Rows:
+        """Turn rows into tokens and labels, packed if asked for. Called once per dataset, before the model is moved."""
+        if dataset_name == "train" and args.shuffle_dataset:
+            dataset = dataset.shuffle(seed=args.seed)
+        with args.main_process_first(desc=f"preparing the {dataset_name} rows"):
+            return prepare(
+                dataset, processing_class, args, packing=packing, formatting_func=formatting_func, name=dataset_name
+            )
+
+    # ---- The loss -------------------------------------------------------------------------------------------------
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        if self.compute_loss_func is not None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        batch = {name: value for name, value in inputs.items() if name != "labels"}
+        labels = inputs["labels"]
+        request = ScoreRequest(labels, self.loss_fn, router=bool(self.router_coefficient))
+        scores = self.scorer(model, batch, request)
+
+        learned = scores.mask.sum()
+        shares = 1
+        if num_items_in_batch is None:
+            loss = scores.loss / learned.clamp(min=1)
+        else:
+            if self.args.average_tokens_across_devices:
+                shares = self.accelerator.num_processes  # the gradient is averaged over ranks, the count is their sum
+            loss = scores.loss * shares / num_items_in_batch
+        metrics = {
+            "loss": (scores.loss, learned),
+            "entropy": (scores.entropy.sum(), learned),
+            "mean_token_accuracy": (scores.top1.sum(), learned),
+        }
+        if self.router_coefficient:
+            steps = self.current_gradient_accumulation_steps if model.training else 1
+            loss = loss + self.router_coefficient * scores.aux_loss / steps
+            metrics["aux_loss"] = (scores.aux_loss, torch.ones_like(scores.aux_loss))
+        self.record(metrics, batch, training=model.training)
+        return (loss, model(**batch)) if return_outputs else loss
+
+    def record(self, metrics: dict[str, tuple[Tensor, Tensor]], batch: dict[str, Any], training: bool) -> None:
+        """Add a micro-batch to the metrics of the next log line."""
+        if not training:
+            return self.metrics["eval"].add(metrics)
+        del metrics["loss"]  # transformers logs it
+        mask = batch.get("attention_mask")
+        tokens = torch.tensor(batch["input_ids"].numel()) if mask is None else mask.sum()
+        self.metrics["train"].add({**metrics, "num_tokens": (tokens, torch.tensor(0))})
+
+    def count_tokens(self) -> int:
+        """Tokens seen since the beginning of the run, by all ranks; kept in the trainer state, so that it resumes."""
+        new = self.metrics["train"].flush(self.accelerator, ["num_tokens"]).get("num_tokens", 0)
+        if self.args.include_num_input_tokens_seen == "no":  # else transformers counts them
+            self.state.num_input_tokens_seen += int(new)
+        return self.state.num_input_tokens_seen
+
+    # ---- Hooks of transformers.Trainer ----------------------------------------------------------------------------
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
+        return super().train(resolve_resume(resume_from_checkpoint, self.args.output_dir), *args, **kwargs)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        with offload_activations(self.model) if self.args.activation_offloading else nullcontext():
+            return super().training_step(*args, **kwargs)
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Tensor | None, Any, Any]:
+        if not prediction_loss_only:
+            return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        with torch.no_grad():
+            loss = self.compute_loss(model, self._prepare_inputs(inputs))
+        return loss.detach(), None, None
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Evaluate on the dataset of the trainer, or on raw rows given here."""
+        if isinstance(eval_dataset, Dataset | IterableDataset) and "input_ids" not in (eval_dataset.column_names or ()):
+            packs = self.args.packing if self.args.eval_packing is None else self.args.eval_packing
+            eval_dataset = self.prepare_dataset(eval_dataset, self.processing_class, self.args, packs, None, "eval")
+        return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        metrics = self.metrics["eval"].flush(self.accelerator)  # with the loss per token, not per batch
+        output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
+        if metrics:
+            output.metrics[f"{metric_key_prefix}_num_tokens"] = self.state.num_input_tokens_seen
+        return output
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        tokens = self.count_tokens()
+        metrics = self.metrics["train"].flush(self.accelerator)
+        if metrics:
+            logs.update(metrics, num_tokens=tokens)
+        super().log(logs, start_time)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        with nullcontext() if _internal_call else all_or_nothing(output_dir or self.args.output_dir):
+            super().save_model(output_dir, _internal_call)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        self.count_tokens()
+        with all_or_nothing(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"):
+            super()._save_checkpoint(model, trial)
+
+    def _set_signature_columns_if_needed(self) -> None:
+        if self._signature_columns is None:
+            text = ["input_ids", "labels", "seq_lengths", "completion_mask", "assistant_masks"]
+            vision = ["messages", "prompt", "completion", "images", "image", "tools", "chat_template_kwargs"]
+            self._signature_columns = text + vision
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Tensor | None:
+        """Learned tokens of an optimizer step; the first label of a row is never predicted."""
+        if not batch_samples or "labels" not in batch_samples[0]:
+            return None
+        count = sum((batch["labels"][..., 1:] != IGNORE).sum() for batch in batch_samples).to(device)
+        if self.args.average_tokens_across_devices and self.accelerator.num_processes > 1:
+            count = self.accelerator.reduce(count, reduction="sum")
+        return count.clamp(min=1)
+
+
+def as_sft_config(args: SFTConfig | TrainingArguments | None) -> SFTConfig:
+    """The options as an [`SFTConfig`]; plain training arguments keep their values."""
+    if args is None:
+        return SFTConfig()
+    if isinstance(args, SFTConfig):
+        return args
+    return SFTConfig(**{field.name: getattr(args, field.name) for field in fields(args) if field.init})
+
+
+def lays_end_to_end(args: SFTConfig, model: PreTrainedModel, wants_padding: bool) -> bool:
+    """Whether the rows of a batch are laid end to end.
+
+    Raises:
+        ValueError: it was asked for, but the model would let rows see one another.
+    """
+    packs = args.packing and args.packing_strategy != "wrapped"
+    if not (packs or args.padding_free):
+        return args.padding_free is None and not wants_padding and keeps_rows_apart(model)
+    if not keeps_rows_apart(model):
+        asked = f'`packing_strategy="{args.packing_strategy}"`' if packs else "`padding_free=True`"
+        raise ValueError(
+            f"{asked} lays rows end to end, but the layers of {type(model).__name__} would let them see one another. "
+            'Leave it out, or pack with `packing_strategy="wrapped"`.'
+        )
+    return True
+
+
+def pad_to_multiple_of(args: SFTConfig) -> int | None:
+    """The multiple to which padded batches are filled up."""
+    return None if args.pad_to_multiple_of in ("auto", None) else int(args.pad_to_multiple_of)
