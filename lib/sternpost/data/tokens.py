@@ -1,0 +1,86 @@
+"""Texts -> token ids, a batch at a time, and positions of characters -> positions of tokens."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+
+@dataclass
+class Encoded:
+    """The ids of some texts, and what is needed to find the token of a character."""
+
+    tokenizer: PreTrainedTokenizerBase
+    texts: Sequence[str]
+    special_tokens: bool
+    ids: list[list[int]]
+    encodings: Sequence[Any] | None
+    """One `tokenizers.Encoding` per text; None for tokenizers written in Python."""
+
+    def first_token(self, at: int, character: int) -> int:
+        """The first token of text `at` that ends after a character position; the number of tokens if none does."""
+        if character >= len(self.texts[at]):
+            return len(self.ids[at])
+        if self.encodings is None:
+            return common_prefix(self.ids[at], self.encode_prefix(at, character))
+        token = self.encodings[at].char_to_token(character)
+        if token is not None:
+            return token
+        # The character belongs to no token: it was trimmed from the offsets or normalised away.
+        ends = np.maximum.accumulate([end for _, end in self.encodings[at].offsets])
+        return int(np.searchsorted(ends, character, side="right"))
+
+    def tokens(self, at: int, start: int, end: int) -> tuple[int, int]:
+        """The range of the tokens of text `at` that hold any of the characters from `start` up to `end`."""
+        first = self.first_token(at, start)
+        if end <= start:
+            return first, first
+        last = self.first_token(at, end)
+        return first, last + self.straddles(at, last, end)
+
+    def mask(self, at: int, spans: Iterable[tuple[int, int]]) -> np.ndarray:
+        """True for the tokens of text `at` that hold a character of one of the spans."""
+        mask = np.zeros(len(self.ids[at]), dtype=bool)
+        for start, end in spans:
+            mask[slice(*self.tokens(at, start, end))] = True
+        return mask
+
+    def straddles(self, at: int, token: int, character: int) -> bool:
+        """Whether a token, the first one that ends after a character position, begins before it."""
+        if token == len(self.ids[at]):
+            return False
+        if self.encodings is None:
+            return len(self.encode_prefix(at, character)) > token
+        characters = self.encodings[at].token_to_chars(token)
+        return characters is not None and characters[0] < character
+
+    def encode_prefix(self, at: int, character: int) -> list[int]:
+        return self.tokenizer(self.texts[at][:character], add_special_tokens=self.special_tokens)["input_ids"]
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], special_tokens: bool, positions: bool = False
+) -> Encoded:
+    """The ids of a batch of texts, by all cores, neither truncated nor padded.
+
+    `special_tokens` adds those that the tokenizer puts around a text. `positions` keeps what `Encoded.tokens` needs.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        ids = tokenizer(list(texts), add_special_tokens=special_tokens)["input_ids"] if texts else []
+        return Encoded(tokenizer, texts, special_tokens, ids, None)
+    backend.no_truncation()
+    backend.no_padding()
+    encode_batch = backend.encode_batch if positions else backend.encode_batch_fast
+    encodings = encode_batch(list(texts), add_special_tokens=special_tokens)
+    ids = [encoding.ids for encoding in encodings]
+    return Encoded(tokenizer, texts, special_tokens, ids, encodings if positions else None)
+
+
+def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many leading tokens two sequences share."""
+    shortest = min(len(left), len(right))
+    differs = np.asarray(left[:shortest]) != np.asarray(right[:shortest])
+    return int(differs.argmax()) if differs.any() else shortest
