@@ -1,0 +1,282 @@
+"""The frame of every training command: options -> checked values -> model, rows and trainer -> a trained model.
+
+A command adds its config class and a function that builds its trainer (`sft.py` is the pattern).
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import help as pages
+from .arguments import Arguments, parse_arguments
+from .errors import DEBUG, INTERRUPTED, OK, UsageError
+from .fields import PACKAGE, Option, inherited_options, read_options
+from .launch import COMMAND as TYPED
+from .launch import STOP_FILE, hand_over, is_worker, precision_options, resume_command, typed_command
+
+SHARED = ("ModelConfig", "ScriptArguments", "DatasetMixtureConfig")
+"""Config classes of `sternpost.options` that every training command has."""
+
+
+class Inputs(NamedTuple):
+    """What a command builds its trainer from."""
+
+    model: str
+    args: Any
+    train_dataset: Any
+    eval_dataset: Any
+    peft_config: Any
+    quantization_config: Any
+    callbacks: list[Any]
+    model_args: Any
+    script_args: Any
+
+
+class Command(NamedTuple):
+    """A training command."""
+
+    name: str
+    title: str
+    config: str
+    """Name of the config class in `sternpost.<room>.config`."""
+    room: str
+    build: Callable[[Inputs], Any]
+
+
+# ---- Options
+
+
+def own_options(command: Command) -> list[Option]:
+    """The options that Sternpost defines: the method's, the model's and the data's."""
+    options = read_options(PACKAGE / command.room / "config.py", command.config)
+    for name in SHARED:
+        options += read_options(PACKAGE / "options.py", name)
+    return options
+
+
+def all_options(command: Command) -> list[Option]:
+    """Every option of a command: its own, then those that it inherits and does not override."""
+    own = own_options(command)
+    names = {option.name for option in own}
+    return own + [option for option in inherited_options() if option.name not in names]
+
+
+def help_page(command: Command, full: bool) -> str:
+    own = own_options(command)
+    usage = [
+        f"sternpost {command.name} --model MODEL --dataset DATASET [options]",
+        f"sternpost {command.name} --config run.yaml [options]",
+    ]
+    return pages.page(command.title, usage, own, all_options(command)[len(own) :], full)
+
+
+# ---- Running
+
+
+def run(command: Command, argv: list[str]) -> int:
+    """Run a training command and return its exit code.
+
+    Raises:
+        UsageError: the options are wrong; nothing heavy has been imported.
+    """
+    asked = {"--help", "-h", "--help-all", "--help_all"}.intersection(argv)
+    if asked:
+        print(help_page(command, full=bool(asked - {"--help", "-h"})))
+        return OK
+    arguments = parse_arguments(argv, all_options(command))
+    check_before_import(arguments.values)
+    if arguments.debug:
+        os.environ[DEBUG] = "1"
+    os.environ.update(arguments.env)
+    typed = typed_command([command.name, *argv])
+    if not is_worker() and arguments.launch:
+        precision = precision_options(arguments.launch, arguments.values)
+        return hand_over(arguments.launch, [command.name, *arguments.rest, *precision], typed)
+    if arguments.launch and TYPED not in os.environ:
+        raise UsageError(
+            f"{arguments.launch[0]} starts processes, but a launcher already started this one: leave it out."
+        )
+    if not is_worker() and devices() > 1:
+        print(
+            f"{devices()} devices: starting a process for each (CUDA_VISIBLE_DEVICES restricts them).", file=sys.stderr
+        )
+        return hand_over(["--num_processes", str(devices())], [command.name, *arguments.rest], typed)
+    return train(command, arguments, typed)
+
+
+def check_before_import(values: dict[str, Any]) -> None:
+    """What can be known to be wrong without loading anything.
+
+    Raises:
+        UsageError: model or rows are missing, or are certainly not there.
+    """
+    from ..sources import check_source, looks_local, nearest_file
+
+    model, dataset, mixture = (values.get(name) for name in ("model_name_or_path", "dataset_name", "datasets"))
+    if not model:
+        raise UsageError("no model to train: give --model DIRECTORY, an id on the hub, or --model demo.")
+    if dataset and mixture:
+        raise UsageError(
+            "`dataset_name` and `datasets` exclude each other: put the data set into the mixture, or drop one."
+        )
+    if not (dataset or mixture):
+        raise UsageError(
+            "no rows to train on: give --dataset FILE, a directory, an id on the hub, or --dataset demo:NAME."
+        )
+    try:
+        for number, one in enumerate(mixture or []):
+            if not one.get("path"):
+                raise UsageError(f"`datasets[{number}].path` is missing.")
+            check_source(one["path"], f"datasets[{number}].path")
+        if dataset:
+            check_source(dataset, "dataset_name")
+        local = Path(model).expanduser()
+        if looks_local(model) and not local.is_dir():
+            raise FileNotFoundError(f"`model_name_or_path={model!r}` is no directory{nearest_file(local)}.")
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+
+
+def devices() -> int:
+    import torch
+
+    return torch.accelerator.device_count()
+
+
+def train(command: Command, arguments: Arguments, typed: str) -> int:
+    """Build the trainer, train, save; or, after Ctrl-C, say how to go on."""
+    quiet_when_piped()
+    from ..callbacks import RichProgressCallback, SaveOnInterruptCallback
+    from ..checkpoints import resolve_resume
+
+    inputs = load_inputs(command, arguments.values)
+    output_dir = inputs.args.output_dir
+    checkpoint = resolve_resume(arguments.values.get("resume_from_checkpoint"), output_dir)
+    progress, interrupt = RichProgressCallback(), SaveOnInterruptCallback(os.environ.get(STOP_FILE))
+    inputs.callbacks.extend([progress, interrupt])
+    trainer = command.build(inputs)
+    prepare(trainer, inputs.script_args)
+    with interrupt, progress:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    main_process = trainer.is_world_process_zero()
+    if interrupt.requested:
+        if main_process:
+            print(f"Stopped after step {trainer.state.global_step}. Resume with:")
+            print(resume_hint(interrupt.checkpoint, typed))
+        return OK if is_worker() else INTERRUPTED
+    trainer.save_model(output_dir)
+    if main_process:
+        print(f"Saved the model to {output_dir}.")
+    if inputs.args.push_to_hub:
+        trainer.push_to_hub(dataset_name=inputs.script_args.dataset_name)
+    return OK
+
+
+def resume_hint(checkpoint: str, typed: str) -> str:
+    if is_worker() and TYPED not in os.environ:
+        import shlex
+
+        return f"the same command with {shlex.join(['--resume_from_checkpoint', checkpoint])}"
+    return resume_command(typed, checkpoint)
+
+
+def load_inputs(command: Command, values: dict[str, Any]) -> Inputs:
+    """Config objects and rows from checked values.
+
+    Raises:
+        ValueError: options contradict each other, or the rows cannot be read.
+    """
+    import importlib
+
+    from .. import options
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and devices() == 0:
+        values.setdefault("use_cpu", True)  # else accelerate would train in each process for itself
+    model_args, script_args, mixture = (construct(getattr(options, name), values) for name in SHARED)
+    loading = {"revision": model_args.model_revision, "dtype": model_args.dtype}
+    if model_args.attn_implementation is not None:
+        loading["attn_implementation"] = model_args.attn_implementation
+    config = getattr(importlib.import_module(f"sternpost.{command.room}.config"), command.config)
+    args = construct(config, values | {"model_init_kwargs": loading | (values.get("model_init_kwargs") or {})})
+    train_rows, eval_rows = load_rows(script_args, mixture, args.eval_strategy != "no")
+    return Inputs(
+        model=model_path(model_args.model_name_or_path),
+        args=args,
+        train_dataset=train_rows,
+        eval_dataset=eval_rows,
+        peft_config=options.get_peft_config(model_args),
+        quantization_config=options.get_quantization_config(model_args),
+        callbacks=[],
+        model_args=model_args,
+        script_args=script_args,
+    )
+
+
+def construct(config: Any, values: dict[str, Any]) -> Any:
+    """An object of a config class from the values that concern it."""
+    import dataclasses
+
+    try:
+        return config(
+            **{field.name: values[field.name] for field in dataclasses.fields(config) if field.name in values}
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+
+
+def model_path(name: str) -> str:
+    if name == "demo":
+        from .. import demo
+
+        return demo.path("model")
+    return str(Path(name).expanduser()) if name.startswith("~") else name
+
+
+def load_rows(script_args: Any, mixture: Any, evaluate: bool) -> tuple[Any, Any]:
+    """Rows to train on, and to evaluate on if asked for."""
+    from ..options import get_dataset, hold_out
+    from ..sources import load_splits, take_split
+
+    if mixture.datasets:
+        splits, name, train_split = get_dataset(mixture), "datasets", "train"
+    else:
+        name, train_split = script_args.dataset_name, script_args.dataset_train_split
+        splits = load_splits(name, name=script_args.dataset_config, streaming=script_args.dataset_streaming)
+        if mixture.test_split_size is not None:
+            splits = hold_out(
+                {"train": take_split(splits, train_split, "dataset_train_split", name)}, mixture.test_split_size
+            )
+            train_split = "train"
+    held_out = take_split(splits, script_args.dataset_test_split, "dataset_test_split", name) if evaluate else None
+    return take_split(splits, train_split, "dataset_train_split", name), held_out
+
+
+def prepare(trainer: Any, script_args: Any) -> None:
+    """What remains to be set on a trainer that is built."""
+    from transformers import PrinterCallback, ProgressCallback
+
+    for callback in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(callback)
+    if script_args.ignore_bias_buffers:
+        import torch
+
+        buffers = [name for name, buffer in trainer.model.named_buffers() if buffer.dtype == torch.bool]
+        trainer.model._ddp_params_and_buffers_to_ignore = buffers
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if trainer.args.world_size != world_size:
+        raise RuntimeError(
+            f"{world_size} processes were started, but they train as {trainer.args.world_size}: start them by "
+            "`--num_processes` of this command, or by `accelerate launch` for the devices that are there."
+        )
+
+
+def quiet_when_piped() -> None:
+    """No progress bars in a file."""
+    if not sys.stderr.isatty():
+        import datasets
+        from transformers.utils import logging
+
+        datasets.disable_progress_bars()
+        logging.disable_progress_bar()
