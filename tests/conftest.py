@@ -28,7 +28,7 @@ import pytest
 # An import hook: it has to be there before the first test module imports these.
 jaxtyping.install_import_hook(["sternpost.models", "sternpost.sft.loss"], "beartype.beartype")
 
-# The same examples in every run, so that red stays red until its cause is gone. HYPOTHESIS_PROFILE=explore draws others.
+# The same examples in every run, so that red stays red until fixed. HYPOTHESIS_PROFILE=explore draws others.
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
