@@ -1,0 +1,113 @@
+"""Differences between two versions of one signature, be it of a function or of a dataclass."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .changes import Change
+from .facts import Fact, Origin, Snapshot
+from .renames import arguments_alike, match
+from .values import same_value
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The arguments of one callable: facts of kind `param` or `field` by name, and the order of the positional ones.
+
+    `*args` and `**kwargs` go by these names whatever the source calls them: no caller can tell.
+    """
+
+    callable: Fact
+    arguments: dict[str, Fact]
+    order: tuple[str, ...]
+
+    @property
+    def origin(self) -> Origin | None:
+        return self.callable.origin
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, owner: str, callable_: Fact) -> "Signature":
+        facts = (*snapshot.owned("field", owner), *snapshot.owned("param", owner))
+        arguments = {{"args": "*", "kwargs": "**"}.get(fact.get("kind") or "", fact.name): fact for fact in facts}
+        order = callable_.get("order")
+        return cls(callable_, arguments, tuple(order.split(",")) if order else ())
+
+
+def compare_signatures(old: Signature, new: Signature, hook: bool) -> Iterator[tuple[Change, str]]:
+    """Every difference once, with the name of the new argument (or nothing where there is none)."""
+    lost = [fact for name, fact in old.arguments.items() if name not in new.arguments and not _unnamed(fact)]
+    fresh = [fact for name, fact in new.arguments.items() if name not in old.arguments and not _unnamed(fact)]
+    renamed = match(lost, fresh, arguments_alike(old.order, new.order))
+    lost += [fact for name, fact in old.arguments.items() if name in ("*", "**") and name not in new.arguments]
+    fresh += [fact for name, fact in new.arguments.items() if name in ("*", "**") and name not in old.arguments]
+
+    for fact in lost:
+        counterpart = renamed.get(fact)
+        if counterpart is None:
+            yield Change("removed", fact.kind, fact, None, near=new.origin, hook=hook), ""
+        elif fact.get("kind") != "positional-only":  # nobody can name those
+            yield Change("renamed", fact.kind, fact, counterpart, hook=hook), counterpart.name
+    for fact in fresh:
+        if fact not in renamed.values():
+            yield Change("added", fact.kind, None, fact, hook=hook), fact.name
+    names = {name: name for name in old.arguments if name in new.arguments}
+    names |= {fact.name: counterpart.name for fact, counterpart in renamed.items()}
+    for name, new_name in names.items():
+        before, after = old.arguments[name], new.arguments[new_name]
+        for change in _details(before, after, renamed=name != new_name, hook=hook):
+            yield change, new_name
+    yield from ((change, "") for change in _moved(old, new, names, hook))
+
+
+def _unnamed(fact: Fact) -> bool:
+    return fact.get("kind") in ("args", "kwargs")
+
+
+def _details(old: Fact, new: Fact, renamed: bool, hook: bool) -> Iterator[Change]:
+    """Changes of an argument that is still there. A renamed one is reported once: its default only if it differs."""
+    before, after = old.get("default"), new.get("default")
+    if _unnamed(old):
+        return
+    if before is None or after is None:
+        if before != after:
+            yield Change("changed", old.kind, old, new, "required", hook=hook)
+    elif not same_value(before, after):
+        yield Change("changed", old.kind, old, new, "default", hook=hook)
+    if not renamed and old.get("kind") != new.get("kind"):
+        yield Change("changed", old.kind, old, new, "kind", hook=hook)
+    if not renamed and old.get("init") != new.get("init"):
+        yield Change("changed", old.kind, old, new, "init", hook=hook)
+
+
+def _moved(old: Signature, new: Signature, names: dict[str, str], hook: bool) -> Iterator[Change]:
+    """One change if a positional caller now hits another argument, unless that has a cause reported by itself.
+
+    Such causes: an argument in front was removed, or a required one was added in front.
+    """
+    before = [name for name in old.order if names.get(name) in new.order]
+    after = [
+        name for name in new.order if name not in new.arguments or _is_known_or_optional(new.arguments[name], names)
+    ]
+    kept = [names[name] for name in before]
+    if not kept:
+        return
+    moved = [name for name in kept if _shift(name, after, kept) > _removed_before(name, names, old)]
+    in_order = [name for name in after if name in set(kept)]
+    if in_order != kept:
+        moved = [name for name, other in zip(kept, in_order, strict=True) if name != other]
+    if moved:
+        kind = new.arguments[moved[0]].kind if moved[0] in new.arguments else "param"
+        yield Change("moved", kind, old.callable, new.callable, "order", hook=hook, also=tuple(moved))
+
+
+def _is_known_or_optional(fact: Fact, names: dict[str, str]) -> bool:
+    return fact.name in names.values() or fact.get("default") is not None
+
+
+def _shift(name: str, after: list[str], kept: list[str]) -> int:
+    """How many arguments that callers did not pass before now stand in front of this one."""
+    return sum(other not in kept for other in after[: after.index(name)])
+
+
+def _removed_before(name: str, names: dict[str, str], old: Signature) -> int:
+    source = next(before for before, after in names.items() if after == name)
+    return sum(other not in names for other in old.order[: old.order.index(source)])

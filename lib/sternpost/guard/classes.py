@@ -1,0 +1,168 @@
+"""Facts of a public class: bases, constructor, fields, methods, hooks and attributes."""
+
+from collections.abc import Iterator
+
+import griffe
+
+from .annotations import type_text
+from .facts import Fact, make_fact
+from .fields import ConfigField, config_fields, is_dataclass, is_field
+from .resolve import External, Resolver
+from .signatures import choice_facts, order_of, param_facts
+from .values import value_text
+
+_PROTOCOL = ("__call__", "__len__", "__getitem__", "__iter__", "__next__", "__contains__", "__enter__", "__exit__")
+"""Special methods that users call by syntax, so that they are as public as any."""
+_NO_BASES = ("object", "ABC", "Generic", "Protocol", "NamedTuple", "TypedDict")
+
+
+class ClassReader:
+    """Turns one class into facts, all kept under its public path `home`."""
+
+    def __init__(
+        self, class_: griffe.Class, home: str, hooks: frozenset[str], homes: dict[str, str], resolver: Resolver
+    ) -> None:
+        self.class_ = class_
+        self.home = home
+        self.hooks = hooks
+        self.homes = homes
+        self.resolver = resolver
+        self.lineage = lineage(class_, resolver)
+        self.origin = resolver.tree.origin(class_)
+
+    def facts(self, tier: str) -> Iterator[Fact]:
+        order, details = self._constructor()
+        yield make_fact("class", self.home, "", self.origin, tier=tier, order=order)
+        yield from details
+        for base in self._bases(self.class_, set()):
+            yield make_fact("base", self.home, base, self.origin)
+        for name, (owner, member) in sorted(self._members().items()):
+            yield from self._member(name, owner, member)
+
+    def _constructor(self) -> tuple[str | None, list[Fact]]:
+        """The positional order (None if a base outside the package may add to it) and a fact per argument or field."""
+        for owner in self.lineage:
+            init = owner.members.get("__init__")
+            if isinstance(init, griffe.Function):
+                return order_of(init, True), list(param_facts(init, self.home, True, self.resolver, self._from(owner)))
+            if is_dataclass(owner):
+                break
+        fields = config_fields(self.lineage, self.resolver)
+        if not fields:
+            return None, []
+        positional = [field.name for field in fields if field.in_constructor and not field.keyword_only]
+        foreign = any(self._foreign_bases(owner) for owner in self.lineage)
+        return None if foreign or not positional else ",".join(positional), [
+            fact for field in fields for fact in self._field(field)
+        ]
+
+    def _field(self, field: ConfigField) -> Iterator[Fact]:
+        origin = self.resolver.tree.origin(field.attribute)
+        inherited = self._from(field.owner)
+        yield make_fact(
+            "field",
+            self.home,
+            field.name,
+            origin,
+            default=field.default,
+            type=field.type,
+            kind="keyword-only" if field.keyword_only else None,
+            init=None if field.in_constructor else "no",
+            from_=inherited,
+        )
+        source = f"{inherited}.{field.name}" if inherited else None
+        yield from choice_facts(f"{self.home}.{field.name}", field.choices, origin, source)
+
+    def _members(self) -> dict[str, tuple[griffe.Class, griffe.Object]]:
+        """Public members, own and inherited inside the package, with the class that defines each."""
+        found: dict[str, tuple[griffe.Class, griffe.Object]] = {}
+        for owner in self.lineage:
+            for name, member in owner.members.items():
+                if name in found or (name.startswith("_") and name not in self.hooks and name not in _PROTOCOL):
+                    continue
+                if isinstance(member, griffe.Function | griffe.Attribute):
+                    found[name] = (owner, member)
+        return found
+
+    def _member(self, name: str, owner: griffe.Class, member: griffe.Object) -> Iterator[Fact]:
+        origin, inherited = self.resolver.tree.origin(member), self._from(owner)
+        if isinstance(member, griffe.Function):
+            bound = "staticmethod" not in member.labels
+            yield make_fact(
+                "method",
+                self.home,
+                name,
+                origin,
+                order=order_of(member, bound),
+                binding=_binding(member),
+                async_="yes" if "async" in member.labels else None,
+                returns=type_text(member.returns, owner, self.resolver),
+                from_=inherited,
+            )
+            source = f"{inherited}.{name}" if inherited else None
+            yield from param_facts(member, f"{self.home}.{name}", bound, self.resolver, source)
+        elif isinstance(member, griffe.Attribute) and "property" in member.labels:
+            returns = type_text(member.annotation, owner, self.resolver)
+            yield make_fact("method", self.home, name, origin, binding="property", returns=returns, from_=inherited)
+        elif isinstance(member, griffe.Attribute) and _is_class_attribute(member, owner):
+            value = value_text(member.value, owner, self.resolver) if member.value is not None else None
+            kind = type_text(member.annotation, owner, self.resolver)
+            yield make_fact("attribute", self.home, name, origin, type=kind, value=value, from_=inherited)
+
+    def _bases(self, class_: griffe.Class, seen: set[str]) -> list[str]:
+        """Direct bases; a base that is not public gives way to its own."""
+        seen.add(class_.path)
+        found: list[str] = []
+        for base in class_.bases:
+            target = _base(base, class_, self.resolver)
+            if isinstance(target, griffe.Class):
+                if target.path in self.homes:
+                    found.append(self.homes[target.path])
+                elif target.path not in seen:
+                    found += self._bases(target, seen)
+            elif target.rpartition(".")[2] not in _NO_BASES:
+                found.append(target)
+        return list(dict.fromkeys(found))
+
+    def _foreign_bases(self, class_: griffe.Class) -> list[str]:
+        targets = [_base(base, class_, self.resolver) for base in class_.bases]
+        return [path for path in targets if isinstance(path, str) and path.rpartition(".")[2] not in _NO_BASES]
+
+    def _from(self, owner: griffe.Class) -> str | None:
+        return None if owner is self.class_ else self.homes.get(owner.path, owner.path)
+
+
+def lineage(class_: griffe.Class, resolver: Resolver) -> list[griffe.Class]:
+    """The class and its bases inside the package, nearest first, each once."""
+    found = [class_]
+    for known in found:  # grows while it is walked
+        for base in known.bases:
+            target = _base(base, known, resolver)
+            if isinstance(target, griffe.Class) and not any(target is other for other in found):
+                found.append(target)
+    return found
+
+
+def _base(base: str | griffe.Expr, class_: griffe.Class, resolver: Resolver) -> griffe.Class | str:
+    """The class behind a base, or the dotted path of one from elsewhere."""
+    name = str(base).partition("[")[0].partition("(")[0]
+    found = resolver.lookup(name, class_.parent or class_.module)
+    if isinstance(found, griffe.Class):
+        return found
+    return found.path if isinstance(found, External) else name
+
+
+def _binding(function: griffe.Function) -> str | None:
+    for label, binding in (("staticmethod", "static"), ("classmethod", "class"), ("property", "property")):
+        if label in function.labels:
+            return binding
+    return None
+
+
+def _is_class_attribute(attribute: griffe.Attribute, owner: griffe.Class) -> bool:
+    """Not a field, and not merely set on `self` in `__init__`."""
+    if is_dataclass(owner) and attribute.annotation is not None and is_field(attribute):
+        return False
+    init = owner.members.get("__init__")
+    line = attribute.lineno or 0
+    return not (isinstance(init, griffe.Function) and (init.lineno or 0) <= line <= (init.endlineno or 0))

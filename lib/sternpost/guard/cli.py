@@ -1,0 +1,104 @@
+"""`sternpost guard`: snapshot, check, freeze. Exit code 0: nothing broken, 1: something is, 2: it cannot be told."""
+
+import argparse
+import sys
+from pathlib import Path
+
+EPILOG = "The package is the one of the pyproject.toml here or above; `[tool.<name>.guard]` there says what is public."
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command of the guard and return the exit code."""
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stop:  # after `--help` or wrong usage, which argparse has told
+        return int(stop.code or 0)
+    try:
+        import griffe  # noqa: F401  # reported here, before the modules that need it
+    except ImportError:
+        print("guard: griffe is needed to read sources: `pip install 'sternpost[guard]'`.", file=sys.stderr)
+        return 2
+    try:
+        return int(arguments.run(arguments))
+    except (ValueError, OSError) as error:
+        print(f"guard: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sternpost guard", description="Keep the promises of a package: read from its source.", epilog=EPILOG
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    snapshot = commands.add_parser("snapshot", help="write the facts of this tree to next.txt")
+    snapshot.add_argument("--output", metavar="FILE", help="write there instead; `-` for the terminal")
+    snapshot.set_defaults(run=_snapshot)
+    check = commands.add_parser("check", help="compare this tree with the newest frozen snapshot")
+    check.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for machines")
+    check.set_defaults(run=_check)
+    freeze = commands.add_parser("freeze", help="keep next.txt as the snapshot of a release")
+    freeze.add_argument("version", metavar="VERSION", help="the release, 0.1.0 say")
+    freeze.set_defaults(run=_freeze)
+    for command in (snapshot, check, freeze):
+        command.add_argument("--package", type=Path, metavar="PATH", help="directory of the package to look at")
+        command.add_argument("--snapshots", type=Path, metavar="PATH", help="directory of the snapshots")
+    return parser
+
+
+def _snapshot(arguments: argparse.Namespace) -> int:
+    from .extract import extract
+    from .settings import find_settings
+    from .snapshot import render
+
+    settings = find_settings(arguments.package, arguments.snapshots)
+    snapshot = extract(settings)
+    text = render(snapshot.facts)
+    for problem in snapshot.problems:
+        print(f"guard: {problem}", file=sys.stderr)
+    if arguments.output == "-":
+        sys.stdout.write(text)
+    else:
+        target = Path(arguments.output) if arguments.output else settings.next
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8", newline="\n")
+        print(f"guard: {len(snapshot.facts)} facts in {settings.shown(target.resolve())}")
+    return 2 if snapshot.problems else 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from .check import check
+    from .report import FORMATS
+    from .settings import find_settings
+
+    verdict = check(find_settings(arguments.package, arguments.snapshots))
+    sys.stdout.write(FORMATS[arguments.format](verdict).rstrip("\n") + "\n")
+    return verdict.code
+
+
+def _freeze(arguments: argparse.Namespace) -> int:
+    """Refuses what would freeze something else than this tree, or change what is frozen."""
+    from packaging.version import InvalidVersion, Version
+
+    from .check import GuardError, staleness
+    from .extract import extract
+    from .settings import find_settings
+
+    try:
+        version = str(Version(arguments.version))
+    except InvalidVersion:
+        raise GuardError(f"`{arguments.version}` is no version. Give one like 0.1.0.") from None
+    settings = find_settings(arguments.package, arguments.snapshots)
+    target = settings.snapshots / f"{version}.txt"
+    if target.exists():
+        raise GuardError(
+            f"{settings.shown(target)} is frozen: a release that is out does not change. Take a new version."
+        )
+    snapshot = extract(settings)
+    if snapshot.problems:
+        raise GuardError(f"{snapshot.problems[0]}; what cannot be read cannot be promised.")
+    if (stale := staleness(settings, snapshot)) is not None:
+        print(f"guard: {stale}", file=sys.stderr)
+        return 1
+    target.write_text(settings.next.read_text(encoding="utf-8"), encoding="utf-8", newline="\n")
+    print(f"guard: {settings.shown(target)} is the promise of {version} from now on")
+    return 0

@@ -1,0 +1,283 @@
+"""Two snapshots -> their differences, each with one cause: what follows from a lost class is not told again."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from .callables import Signature, compare_signatures
+from .changes import Change
+from .facts import Fact, Origin, Snapshot
+from .renames import match, members_alike, names_alike
+from .values import same_value
+
+FLAT = ("row", "column", "batch", "metric", "checkpoint", "command", "flag", "script", "python", "extra", "dependency")
+"""Kinds of facts that stand by themselves: they belong to a room, a command or the distribution."""
+
+
+def compare(old: Snapshot, new: Snapshot) -> list[Change]:
+    """All differences, in a stable order."""
+    objects = ObjectDiff(old, new)
+    changes = [*objects.changes(), *_flat(old, new)]
+    causes = {(change.op, fact.key) for change in changes for fact in (change.old, change.new) if fact is not None}
+    changes = [change for change in changes if not _follows(change, causes)]
+    tiered = [replace(change, tier=_tier(change, old, new)) for change in changes]
+    return sorted(tiered, key=lambda change: (change.fact.key, change.op, change.detail))
+
+
+class ObjectDiff:
+    """Differences of names and of what belongs to them."""
+
+    def __init__(self, old: Snapshot, new: Snapshot) -> None:
+        self.old = old
+        self.new = new
+        self.renamed = self._renamed_names()
+
+    def changes(self) -> Iterator[Change]:
+        yield from self._lost_names()
+        pairs: set[tuple[str, str]] = set()
+        for path in sorted(self.old.names):
+            old_home = self.old.home(path)
+            new_home = self.new.home(path) or self.new.home(self.renamed.get(path, ""))
+            if old_home and new_home and (old_home, new_home) not in pairs:
+                pairs.add((old_home, new_home))
+                yield from self._object(self.old.names[old_home], self.new.names[new_home])
+        taken = set(self.renamed.values())
+        for path, fact in sorted(self.new.names.items()):
+            if path not in self.old.names and path not in taken and not self._is_part_of_new(fact):
+                yield Change("added", fact.kind, None, fact)
+
+    def _lost_names(self) -> Iterator[Change]:
+        """One change per lost object: other paths that it had go with it."""
+        lost = [fact for path, fact in self.old.names.items() if path not in self.new.names]
+        homes = {fact.owner for fact in lost}
+        gone_modules = {fact.owner for fact in lost if fact.kind == "module"}
+        for fact in lost:
+            home = self.old.home(fact.owner)
+            module = fact.owner.rpartition(".")[0]
+            if fact.kind == "alias" and home != fact.owner and (home in homes or module in gone_modules):
+                continue
+            also = tuple(sorted(f.owner for f in lost if f is not fact and self.old.home(f.owner) == fact.owner))
+            if fact.owner in self.renamed:
+                yield Change("renamed", fact.kind, fact, self.new.names[self.renamed[fact.owner]], also=also)
+            elif module not in gone_modules:
+                yield Change("removed", fact.kind, fact, self._survivor(fact), near=self._near(module), also=also)
+
+    def _survivor(self, fact: Fact) -> Fact | None:
+        """Another public path under which a lost name can still be imported."""
+        home = self.old.home(fact.owner)
+        paths = [path for path in self.old.names if path in self.new.names and self.old.home(path) == home]
+        return self.new.names[paths[0]] if paths else None
+
+    def _renamed_names(self) -> dict[str, str]:
+        """Old path -> new path of objects that are probably the same."""
+        lost = [
+            fact
+            for path, fact in self.old.names.items()
+            if path not in self.new.names and fact.kind != "alias" and self._survivor(fact) is None
+        ]
+        fresh = [
+            f for path, f in self.new.names.items() if path not in self.old.names and f.kind not in ("alias", "module")
+        ]
+        old_members = {fact: _members(self.old, fact.owner) for fact in lost}
+        new_members = {fact: _members(self.new, fact.owner) for fact in fresh}
+        pairs = match(lost, fresh, lambda a, b: members_alike(old_members[a], new_members[b], a, b))
+        return {before.owner: after.owner for before, after in pairs.items()}
+
+    def _is_part_of_new(self, fact: Fact) -> bool:
+        """A further path of an object that is new as well, or a name in a module that is."""
+        home = self.new.home(fact.owner)
+        module = fact.owner.rpartition(".")[0]
+        further = home != fact.owner and home not in self.old.names
+        return further or (module in self.new.names and module not in self.old.names)
+
+    def _near(self, module: str) -> Origin | None:
+        fact = self.new.names.get(module)
+        return fact.origin if fact else None
+
+    # ---- One object, old and new
+
+    def _object(self, old: Fact, new: Fact) -> Iterator[Change]:
+        if old.get("tier") != new.get("tier"):
+            yield Change("changed", old.kind, old, new, "tier")
+        if "name" in (old.kind, new.kind) or "alias" in (old.kind, new.kind):
+            return  # at least one of them cannot be read
+        if old.kind != new.kind:
+            yield Change("changed", old.kind, old, new, "kind")
+            return
+        if old.kind == "constant" and not same_value(old.get("value"), new.get("value")):
+            yield Change("changed", "constant", old, new, "value")
+        yield from self._bases(old, new)
+        yield from self._callable(old, new, hook=False)
+        yield from self._choices(old.owner, new.owner)
+        yield from self._methods(old, new)
+        yield from self._attributes(old.owner, new.owner, new.origin)
+
+    def _bases(self, old: Fact, new: Fact) -> Iterator[Change]:
+        """A base that is imported from elsewhere in its package is the same base."""
+        kept = {_base_name(fact.name) for fact in self.new.owned("base", new.owner)}
+        for fact in self.old.owned("base", old.owner):
+            home = self.new.home(fact.name) or self.renamed.get(fact.name, fact.name)
+            if _base_name(fact.name) not in kept and _base_name(home) not in kept:
+                yield Change("removed", "base", fact, None, near=new.origin)
+
+    def _callable(self, old: Fact, new: Fact, hook: bool) -> Iterator[Change]:
+        """Arguments or fields, then the values that each accepts."""
+        before, after = (_owner(old), _owner(new))
+        renamed: dict[str, str] = {}
+        found = []
+        old_signature, new_signature = Signature.of(self.old, before, old), Signature.of(self.new, after, new)
+        for change, name in compare_signatures(old_signature, new_signature, hook):
+            found.append(change)
+            if change.op == "renamed" and change.old is not None:
+                renamed[change.old.name] = name
+        yield from _grouped(found)
+        for name in old_signature.arguments:
+            yield from self._choices(f"{before}.{name}", f"{after}.{renamed.get(name, name)}")
+
+    def _choices(self, before: str, after: str) -> Iterator[Change]:
+        """Choices that are gone; where none are left any value may be accepted."""
+        old, new = self.old.owned("choice", before), self.new.owned("choice", after)
+        if old and new:
+            yield from _keyed(old, new, new[0].origin)
+
+    def _methods(self, old: Fact, new: Fact) -> Iterator[Change]:
+        hooks = {fact.name: fact for fact in self.old.owned("hook", old.owner)}
+        new_hooks = {fact.name: fact for fact in self.new.owned("hook", new.owner)}
+        methods = {fact.name: fact for fact in self.old.owned("method", old.owner)}
+        new_methods = {fact.name: fact for fact in self.new.owned("method", new.owner)}
+        lost = [fact for name, fact in methods.items() if name not in new_methods]
+        fresh = [fact for name, fact in new_methods.items() if name not in methods]
+        old_members = {fact: _members(self.old, _owner(fact)) for fact in lost}
+        new_members = {fact: _members(self.new, _owner(fact)) for fact in fresh}
+        renamed = match(lost, fresh, lambda a, b: members_alike(old_members[a], new_members[b], a, b))
+        names = {name: name for name in methods if name in new_methods}
+        names |= {before.name: after.name for before, after in renamed.items()}
+
+        for name, hook in hooks.items():
+            target = names.get(name, name)
+            if target != name and name not in new_hooks:
+                yield Change("renamed", "hook", hook, new_hooks.get(target) or new_methods[target], hook=True)
+            elif name not in new_hooks:
+                yield Change("removed", "hook", hook, None, near=new.origin, hook=True)
+        for fact in lost:
+            if fact.name in names and fact.name not in hooks:
+                yield Change("renamed", "method", fact, new_methods[names[fact.name]])
+            elif fact.name not in names and not (fact.name in hooks and fact.name not in new_hooks):
+                yield Change("removed", "method", fact, None, near=new.origin, hook=fact.name in hooks)
+        for fact in fresh:
+            if fact not in renamed.values():
+                yield Change("added", "method", None, fact)
+        for name in new_hooks:
+            if name not in hooks and name not in names.values():
+                yield Change("added", "hook", None, new_hooks[name], hook=True)
+        for name, target in names.items():
+            yield from self._method(methods[name], new_methods[target], name in hooks)
+
+    def _method(self, old: Fact, new: Fact, hook: bool) -> Iterator[Change]:
+        for detail in ("binding", "async"):
+            if old.get(detail) != new.get(detail):
+                yield Change("changed", "method", old, new, detail, hook=hook)
+        if old.get("binding") != "property" and new.get("binding") != "property":
+            yield from self._callable(old, new, hook)
+
+    def _attributes(self, before: str, after: str, near: Origin | None) -> Iterator[Change]:
+        old, new = self.old.owned("attribute", before), self.new.owned("attribute", after)
+        replaced = {f.name for kind in ("field", "method") for f in self.new.owned(kind, after)}
+        yield from (c for c in _keyed(old, new, near) if c.fact.name not in replaced or c.op == "added")
+
+
+# ---- Facts that stand by themselves
+
+
+def _flat(old: Snapshot, new: Snapshot) -> Iterator[Change]:
+    for kind in FLAT:
+        owners = {fact.owner for snapshot in (old, new) for fact in snapshot.kind(kind)}
+        for owner in sorted(owners):
+            before, after = old.owned(kind, owner), new.owned(kind, owner)
+            if kind == "column":
+                before = _no_longer_read(before, after)
+            near = new.names[owner].origin if owner in new.names else None
+            yield from _keyed(before, after, near or (after[0].origin if after else None))
+
+
+def _no_longer_read(before: tuple[Fact, ...], after: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """Without the columns that other rows of the room still have, or that only became optional or required."""
+    known = {fact.name for fact in after}
+    read = {fact.name.rpartition(".")[2] for fact in after}
+    return tuple(fact for fact in before if fact.name in known or fact.name.rpartition(".")[2] not in read)
+
+
+def _keyed(old: Iterable[Fact], new: Iterable[Fact], near: Origin | None) -> Iterator[Change]:
+    """Lost, new and changed among facts of one kind and owner; what was renamed is told once."""
+    before, after = {fact.name: fact for fact in old}, {fact.name: fact for fact in new}
+    lost = [fact for name, fact in before.items() if name not in after]
+    fresh = [fact for name, fact in after.items() if name not in before]
+    renamed = match(lost, fresh, names_alike)
+    for fact in lost:
+        if fact in renamed:
+            yield Change("renamed", fact.kind, fact, renamed[fact], near=near)
+        else:
+            yield Change("removed", fact.kind, fact, None, near=near)
+    yield from (Change("added", fact.kind, None, fact) for fact in fresh if fact not in renamed.values())
+    for name in before.keys() & after.keys():
+        one, other = before[name], after[name]
+        for detail in sorted({key for key, _ in (*one.details, *other.details)}):
+            if not same_value(one.get(detail), other.get(detail)):
+                yield Change("changed", one.kind, one, other, detail)
+
+
+def _follows(change: Change, causes: set[tuple[str, tuple[str, str, str]]]) -> bool:
+    """Whether another change is the cause of this one: a part of what is lost is lost, a part of what is new is new."""
+    if change.op == "changed":
+        return False
+    ops = ("removed", "renamed") if change.old is not None else ("added", "renamed")
+    return any((op, whole) in causes for op in ops for whole in _wholes(change.fact))
+
+
+def _wholes(fact: Fact) -> list[tuple[str, str, str]]:
+    """Keys of the facts that this one is a part of."""
+    if fact.kind == "flag":  # it comes and goes with its command, and with the field that it sets
+        script, _, command = fact.owner.partition(":")
+        class_, _, field = (fact.get("field") or "").rpartition(".")
+        return [("command", script, command), ("field", class_, field), ("class", class_, "")]
+    if fact.kind == "dependency" and fact.owner.endswith("]"):
+        name, _, extra = fact.owner[:-1].partition("[")
+        return [("extra", name, extra)]
+    wholes = [("module", fact.owner, "")] if fact.kind in FLAT else []
+    if fact.kind in ("column", "batch") and "." in fact.name:
+        wholes.append(("row" if fact.kind == "column" else "batch", fact.owner, fact.name.partition(".")[0]))
+    return wholes
+
+
+def _grouped(changes: list[Change]) -> Iterator[Change]:
+    """Arguments of one callable that all became keyword-only are one change."""
+    kinds: dict[tuple[str | None, str | None], list[Change]] = {}
+    for change in changes:
+        if change.op == "changed" and change.detail == "kind":
+            kinds.setdefault((change.before, change.after), []).append(change)
+        else:
+            yield change
+    for first, *others in kinds.values():
+        yield replace(first, also=tuple(other.fact.name for other in others))
+
+
+def _members(snapshot: Snapshot, owner: str) -> frozenset[str]:
+    """What belongs to an object, as text that two objects can have in common."""
+    kinds = ("field", "param", "method", "attribute", "base")
+    return frozenset(
+        f"{kind} {fact.name} {fact.get('default')} {fact.get('kind')}"
+        for kind in kinds
+        for fact in snapshot.owned(kind, owner)
+    )
+
+
+def _owner(fact: Fact) -> str:
+    return f"{fact.owner}.{fact.name}" if fact.name else fact.owner
+
+
+def _base_name(path: str) -> tuple[str, str]:
+    return path.partition(".")[0], path.rpartition(".")[2]
+
+
+def _tier(change: Change, old: Snapshot, new: Snapshot) -> str:
+    snapshot = old if change.old is not None else new
+    return snapshot.tier(change.fact.get("field") or change.fact.owner)

@@ -1,0 +1,88 @@
+"""Facts of the distribution: supported Python, dependencies and their ranges, extras, console scripts."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from .facts import Fact, Origin, Problem, make_fact
+
+
+class Distribution:
+    """The `[project]` table of a pyproject.toml."""
+
+    def __init__(self, pyproject: Path, shown: str, ignore_extras: tuple[str, ...] = ()) -> None:
+        self.shown = shown
+        self.problems: list[Problem] = []
+        self.lines = pyproject.read_text(encoding="utf-8").split("\n")
+        project = tomllib.loads("\n".join(self.lines)).get("project")
+        self.project: dict[str, Any] = project if isinstance(project, dict) else {}
+        self.name = str(self.project.get("name", ""))
+        self.ignore_extras = ignore_extras
+
+    @property
+    def version(self) -> str | None:
+        version = self.project.get("version")
+        return version if isinstance(version, str) else None
+
+    def facts(self) -> Iterator[Fact]:
+        if not self.name:
+            return
+        if isinstance(python := self.project.get("requires-python"), str):
+            try:
+                yield make_fact(
+                    "python", self.name, "", self._origin("requires-python"), **_range(SpecifierSet(python))
+                )
+            except InvalidSpecifier as error:
+                self.problems.append(Problem(Origin(self.shown), f"`requires-python` cannot be read: {error}"))
+        yield from self._requirements(self.name, self.project.get("dependencies"))
+        extras = self.project.get("optional-dependencies")
+        for extra, requirements in extras.items() if isinstance(extras, dict) else ():
+            if extra not in self.ignore_extras:
+                yield make_fact("extra", self.name, extra, self._origin(f"{extra} = "))
+                yield from self._requirements(f"{self.name}[{extra}]", requirements)
+        scripts = self.project.get("scripts")
+        for script in scripts if isinstance(scripts, dict) else ():
+            yield make_fact("script", self.name, script, self._origin(f"{script} = "))
+
+    def _requirements(self, owner: str, requirements: Any) -> Iterator[Fact]:
+        for text in requirements if isinstance(requirements, list) else ():
+            try:
+                requirement = Requirement(str(text))
+            except InvalidRequirement as error:
+                self.problems.append(Problem(self._origin(f'"{text}"'), f"{text!r} is no requirement: {error}"))
+                continue
+            name = canonicalize_name(requirement.name)
+            if name == canonicalize_name(self.name):
+                continue  # an extra made of other extras
+            label = f"{name}[{','.join(sorted(requirement.extras))}]" if requirement.extras else name
+            marker = str(requirement.marker) if requirement.marker else None
+            origin = self._origin(f'"{text}"')
+            yield make_fact("dependency", owner, label, origin, marker=marker, **_range(requirement.specifier))
+
+    def _origin(self, needle: str) -> Origin:
+        """The first line that contains the text, which is exact enough for a table written one entry a line."""
+        return Origin(self.shown, next((n for n, line in enumerate(self.lines, start=1) if needle in line), None))
+
+
+def _range(specifiers: SpecifierSet) -> dict[str, str]:
+    """The lowest allowed version, the upper end as written, and whatever else is asked for."""
+    floors = [s for s in specifiers if s.operator in (">=", ">", "==", "~=", "===")]
+    ceilings = [s for s in specifiers if s.operator in ("<", "<=", "==", "===")]
+    found: dict[str, str] = {}
+    if floors:
+        found["floor"] = str(max(floors, key=lambda s: _version(s.version)).version)
+    if ceilings:
+        lowest = min(ceilings, key=lambda s: (_version(s.version), s.operator))
+        found["ceiling"] = ("<=" if lowest.operator.startswith("=") else lowest.operator) + lowest.version
+    excluded = sorted(s.version for s in specifiers if s.operator == "!=")
+    return found | ({"excluded": ",".join(excluded)} if excluded else {})
+
+
+def _version(text: str) -> Version:
+    return Version(text.removesuffix(".*"))

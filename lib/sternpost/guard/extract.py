@@ -1,0 +1,116 @@
+"""From a source tree to a snapshot: every public name followed to its definition and turned into facts."""
+
+from collections.abc import Iterator
+
+import griffe
+
+from .annotations import choices, type_text
+from .classes import ClassReader, lineage
+from .commands import command_facts
+from .distribution import Distribution
+from .exports import CONTRACT, Export, is_room, public_exports, public_modules
+from .facts import Fact, Origin, Problem, Snapshot, make_fact
+from .promises import Contract
+from .resolve import External, Resolver
+from .settings import Settings
+from .signatures import choice_facts, order_of, param_facts
+from .sources import Tree
+from .values import value_text
+
+
+def extract(settings: Settings) -> Snapshot:
+    """All facts of the package; what could not be read is in `problems`."""
+    return Extractor(settings).snapshot()
+
+
+class Extractor:
+    """One reading of one tree."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tree = Tree(settings)
+        self.resolver = Resolver(self.tree)
+        self.problems: list[Problem] = []
+        self.exports: list[Export] = []
+        self.homes: dict[str, str] = {}
+
+    def snapshot(self) -> Snapshot:
+        facts: list[Fact] = []
+        if self.tree.name not in self.tree.files:
+            self.problems.append(Problem(Origin(self.settings.shown(self.settings.package)), "holds no `__init__.py`"))
+        self.exports = public_exports(self.resolver, self.settings)
+        self.homes = {e.definition.path: e.home for e in self.exports if isinstance(e.definition, griffe.Class)}
+        for part in (self._api, self._commands, self._distribution):
+            facts += part()
+        return Snapshot.of(facts, [*self.problems, *self.tree.problems])
+
+    def _api(self) -> list[Fact]:
+        hooks: dict[str, frozenset[str]] = {}
+        facts: list[Fact] = []
+        for module in public_modules(self.resolver, self.settings):
+            room = "yes" if is_room(self.resolver, module) else None
+            origin = Origin(self.settings.shown(self.tree.files[module]), 1)
+            facts.append(make_fact("module", module, "", origin, tier=self.settings.tier(module), room=room))
+            contract = self.resolver.tree.module(f"{module}.{CONTRACT}") if room else None
+            if contract is not None:
+                promises = Contract(module, contract, self.resolver)
+                hooked = self._hooked_class(module, promises.hooks)
+                if hooked is not None and isinstance(hooked.definition, griffe.Class):
+                    hooks[hooked.home] = promises.hooks
+                facts += promises.facts(hooked.home if hooked else module)
+                self.problems += promises.problems
+        for export in self.exports:
+            facts += self._export(export, hooks)
+        return facts
+
+    def _hooked_class(self, room: str, hooks: frozenset[str]) -> Export | None:
+        """The public class of a room that defines most of its hooks."""
+
+        def defined(export: Export) -> int:
+            classes = lineage(export.definition, self.resolver) if isinstance(export.definition, griffe.Class) else []
+            return len({name for class_ in classes for name in class_.members} & hooks)
+
+        own = [export for export in self.exports if export.path.rpartition(".")[0] == room and defined(export)]
+        return max(own, key=lambda export: (defined(export), export.path), default=None)
+
+    def _export(self, export: Export, hooks: dict[str, frozenset[str]]) -> Iterator[Fact]:
+        found, path = export.definition, export.path
+        tier = self.settings.tier(path)
+        origin = Origin("?") if found is None or isinstance(found, External) else self.tree.origin(found)
+        if export.home != path:
+            yield make_fact("alias", path, "", origin, to=export.home, tier=tier)
+        elif isinstance(found, External):
+            inside = found.path.partition(".")[0] == self.tree.name
+            yield make_fact("name" if inside else "alias", path, "", None, to=None if inside else found.path, tier=tier)
+        elif isinstance(found, griffe.Class):
+            yield from ClassReader(found, path, hooks.get(path, frozenset()), self.homes, self.resolver).facts(tier)
+        elif isinstance(found, griffe.Function):
+            returns = type_text(found.returns, found.module, self.resolver)
+            yield make_fact("function", path, "", origin, order=order_of(found, False), returns=returns, tier=tier)
+            yield from param_facts(found, path, False, self.resolver)
+        elif isinstance(found, griffe.Module):
+            yield make_fact("module", path, "", origin, tier=tier)
+        elif found is None:
+            yield make_fact("name", path, "", None, tier=tier)
+        else:
+            yield from self._constant(path, found, origin, tier)
+
+    def _constant(self, path: str, found: griffe.Attribute, origin: Origin, tier: str) -> Iterator[Fact]:
+        dunder = found.name.startswith("__")  # `__version__` differs in every release
+        value = None if found.value is None or dunder else value_text(found.value, found.module, self.resolver)
+        type_ = type_text(found.annotation, found.module, self.resolver)
+        yield make_fact("constant", path, "", origin, value=value, type=type_, tier=tier)
+        if found.value is not None:
+            yield from choice_facts(path, choices(str(found.value), found.module, self.resolver), origin)
+
+    def _commands(self) -> list[Fact]:
+        return list(command_facts(self.settings, self.resolver, self.homes)) if self.settings.commands else []
+
+    def _distribution(self) -> list[Fact]:
+        if self.settings.pyproject is None:
+            return []
+        shown = self.settings.shown(self.settings.pyproject)
+        distribution = Distribution(self.settings.pyproject, shown, self.settings.ignore_extras)
+        facts = list(distribution.facts())
+        self.problems += distribution.problems
+        return facts

@@ -1,0 +1,163 @@
+"""The data of the guard: facts, where they come from, and snapshots of them."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+KINDS = {
+    "module": "a public module; a room when it has a `contract.py`",
+    "class": "a public class; `order` is the order of its positional constructor arguments",
+    "function": "a public function; `order` is the order of its positional arguments",
+    "constant": "a public value that is neither class nor function",
+    "alias": "a second public path of an object, or a name re-exported from another package",
+    "name": "a public name whose definition cannot be read statically",
+    "base": "a base class of a public class",
+    "field": "an option of a dataclass, with its resolved default",
+    "param": "an argument of a public class, function, method or hook",
+    "method": "a public method or property of a public class",
+    "attribute": "a public class attribute",
+    "hook": "a method that subclasses are invited to override",
+    "choice": "a value that a field or an argument accepts",
+    "row": "a row format that a room accepts",
+    "column": "a column of a row format (`required=yes`) or one that is read when it is there",
+    "batch": "a batch layout, or a key of one with its shape",
+    "metric": "a metric that is logged under this name",
+    "checkpoint": "a file of a saved checkpoint",
+    "command": "a command of the command line",
+    "flag": "an option of a command",
+    "script": "an installed console script",
+    "python": "the supported versions of Python",
+    "extra": "an optional set of dependencies that can be installed by name",
+    "dependency": "a required package with its version range; of an extra, when the owner is `name[extra]`",
+}
+"""Every kind of fact, and what it states."""
+
+NAMES = ("module", "class", "function", "constant", "alias", "name")
+"""Kinds of facts that state that a dotted path can be imported."""
+
+STABLE, EXPERIMENTAL, LEGACY = "stable", "experimental", "legacy"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """A place in a file: of source or of a snapshot."""
+
+    file: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One statement about a package: `kind` says what about, `owner` and `name` about which, `details` say what.
+
+    `details` are sorted pairs. A detail that is missing is not known or does not apply.
+    """
+
+    kind: str
+    owner: str
+    name: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+    origin: Origin | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.kind, self.owner, self.name)
+
+    @property
+    def path(self) -> str:
+        """What it is about, as a person would write it: `sternpost.SFTConfig.packing`, `sternpost.pack_dataset(strategy)`."""
+        if not self.name:
+            return self.owner
+        if self.kind in ("param", "dependency"):
+            return f"{self.owner}({self.name})"
+        if self.kind in ("command", "flag"):
+            return f"{self.owner.replace(':', ' ')} {self.name}"
+        return f"{self.owner}{'.' if self.kind in ('field', 'method', 'attribute', 'hook') else ': '}{self.name}"
+
+    def get(self, detail: str) -> str | None:
+        return dict(self.details).get(detail)
+
+
+def make_fact(kind: str, owner: str, name: str = "", origin: Origin | None = None, /, **details: str | None) -> Fact:
+    """A fact with the details that are not None."""
+    known = tuple(sorted((key.rstrip("_"), value) for key, value in details.items() if value is not None))
+    return Fact(kind, owner, name, known, origin)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """A file that could not be read or understood; what other files say stays known."""
+
+    origin: Origin
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All facts of one version of a package. One fact per (kind, owner, name)."""
+
+    facts: tuple[Fact, ...]
+    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def of(cls, facts: Iterable[Fact], problems: Iterable[Problem] = ()) -> "Snapshot":
+        """Order the facts; of facts with the same key the first one counts."""
+        unique: dict[tuple[str, str, str], Fact] = {}
+        for fact in facts:
+            unique.setdefault(fact.key, fact)
+        return cls(tuple(unique[key] for key in sorted(unique)), tuple(sorted(set(problems))))
+
+    @cached_property
+    def by_key(self) -> dict[tuple[str, str, str], Fact]:
+        return {fact.key: fact for fact in self.facts}
+
+    @cached_property
+    def _by_owner(self) -> dict[tuple[str, str], tuple[Fact, ...]]:
+        groups: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+        for fact in self.facts:
+            groups[fact.kind, fact.owner].append(fact)
+        return {key: tuple(group) for key, group in groups.items()}
+
+    @cached_property
+    def names(self) -> dict[str, Fact]:
+        """Every public dotted path -> the fact that states it."""
+        return {fact.owner: fact for kind in NAMES for fact in self.facts if fact.kind == kind}
+
+    def owned(self, kind: str, owner: str) -> tuple[Fact, ...]:
+        return self._by_owner.get((kind, owner), ())
+
+    def kind(self, kind: str) -> tuple[Fact, ...]:
+        return tuple(fact for fact in self.facts if fact.kind == kind)
+
+    def home(self, path: str) -> str | None:
+        """The path under which the facts of an object are kept, for any of its public paths."""
+        fact = self.names.get(path)
+        for _ in range(20):
+            if fact is None:
+                return None
+            target = fact.get("to") if fact.kind == "alias" else None
+            if target is None or target not in self.names:
+                return fact.owner
+            fact = self.names[target]
+        return None
+
+    def tier(self, path: str) -> str:
+        """The tier of the object or module that a path belongs to."""
+        while path:
+            fact = self.names.get(path)
+            if fact is not None and fact.get("tier"):
+                return fact.get("tier") or STABLE
+            path = path.rpartition(".")[0]
+        return STABLE
+
+
+def at(fact: Fact, origin: Origin | None) -> Fact:
+    """The same fact with another place."""
+    return replace(fact, origin=origin)

@@ -1,0 +1,120 @@
+"""Changes judged by the rules: what a person has to know about each, in one place."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from .changes import Change
+from .facts import EXPERIMENTAL, Fact, Origin
+from .rules import RULES, Bump, Rule
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One judged change. `blocking` is false for what breaks nobody and for what was never promised."""
+
+    rule: str
+    bump: Bump
+    subject: str
+    says: str
+    hit: str
+    soften: str
+    old: str | None = None
+    new: str | None = None
+    old_at: Origin | None = None
+    new_at: Origin | None = None
+    tier: str = "stable"
+    also: tuple[str, ...] = ()
+    """Other subjects that the same cause breaks."""
+
+    @property
+    def blocking(self) -> bool:
+        return self.bump == "major" and self.tier != EXPERIMENTAL
+
+
+def judge(changes: Iterable[Change], rules: Iterable[Rule] = RULES) -> list[Finding]:
+    """The findings, one per cause, breaks first."""
+    known = tuple(rules)
+    causes: dict[object, Finding] = {}
+    for change in changes:
+        for rule in known:
+            if rule.meets(change):
+                finding = _finding(rule, change)
+                key = _cause(rule, change)
+                first = causes.setdefault(key, finding)
+                if first is not finding:
+                    causes[key] = replace(first, also=(*first.also, finding.subject))
+    return sorted(causes.values(), key=lambda f: (not f.blocking, f.bump, f.subject, f.rule))
+
+
+def _cause(rule: Rule, change: Change) -> object:
+    """Changes with the same cause compare equal: one of a private base shows in every class that inherits from it."""
+    inherited = change.fact.get("from")
+    if inherited is None:
+        return (rule.id, change.fact.key, change.op, change.also)
+    return (rule.id, inherited, change.fact.kind, change.fact.name, change.before, change.after)
+
+
+def _finding(rule: Rule, change: Change) -> Finding:
+    old, new, fact = change.old, change.new, change.fact
+    also = tuple(f"`{name}`" for name in change.also)
+    words = {
+        "name": fact.name,
+        "owner": fact.owner.replace(":", " ") if fact.kind in ("flag", "command") else fact.owner,
+        "path": fact.path,
+        "now": (new.name or new.owner) if new else "",
+        "detail": change.detail,
+        "old": change.before or "plain",
+        "new": change.after or "positional or keyword",
+        "old_kind": old.kind if old else "",
+        "new_kind": new.kind if new else "",
+        "also": ", ".join(also),
+        "all": ", ".join((f"`{fact.name}`", *also)),
+    }
+    if change.op == "moved":
+        words["owner"] = fact.path
+    says = rule.says.format(**words)
+    if change.op == "renamed" and "now" not in rule.says and new is not None:
+        says += f" `{words['now']}` is probably the same thing."
+    if change.op == "removed" and new is not None:
+        says += f" It is still there as `{new.owner}`."
+    return Finding(
+        rule=rule.id,
+        bump=rule.bump,
+        subject=fact.path,
+        says=says,
+        hit=rule.hit + (", and subclasses that override it" if change.hook and change.op != "added" else ""),
+        soften=rule.soften,
+        old=_shown(old, change),
+        new=_shown(new, change),
+        old_at=old.origin if old else None,
+        new_at=new.origin if new and new.origin else change.near,
+        tier=change.tier,
+        also=tuple(change.also) if change.op != "moved" else (),
+    )
+
+
+def _shown(fact: Fact | None, change: Change) -> str | None:
+    """One side of a change; of a long signature the part up to the last argument that moved."""
+    if fact is None:
+        return None
+    if change.op != "moved":
+        return describe(fact)
+    names = (fact.get("order") or "").split(",")
+    last = max((names.index(name) for name in change.also if name in names), default=len(names))
+    shown = [*names[: last + 1], *(["..."] if len(names) > last + 1 else [])]
+    return f"{fact.name or fact.owner}({', '.join(shown)})"
+
+
+def describe(fact: Fact) -> str:
+    """A fact the way Python would write it, where Python can."""
+    name = fact.name or fact.owner
+    if fact.kind in ("field", "param"):
+        type_, default = fact.get("type"), fact.get("default")
+        text = name + (f": {type_}" if type_ else "") + ("" if default is None else f" = {default}")
+        return text + (f" ({fact.get('kind')})" if fact.get("kind") == "keyword-only" else "")
+    if fact.get("order") is not None:
+        return f"{fact.kind} {name}({(fact.get('order') or '').replace(',', ', ')})"
+    if fact.kind in ("constant", "attribute"):
+        return name + (f" = {fact.get('value')}" if fact.get("value") is not None else "")
+    rest = [f"{key}={value}" for key, value in fact.details if key not in ("tier", "from", "room", "field")]
+    return " ".join([fact.kind, name, *rest])

@@ -1,0 +1,83 @@
+"""Which of the new things is one of the lost things under another name."""
+
+import difflib
+from collections.abc import Callable, Sequence
+
+from .facts import Fact
+
+MAX_CANDIDATES = 300
+"""Beyond this many lost or new things of one kind every pair is no longer compared: such a diff is a new package."""
+
+_PLAIN_DEFAULTS = {None, "None", "False", "True", "0", "1", "''", "[]", "{}"}
+"""Defaults that so many options have that sharing one says nothing."""
+
+
+def match(lost: Sequence[Fact], fresh: Sequence[Fact], alike: Callable[[Fact, Fact], float]) -> dict[Fact, Fact]:
+    """Pairs of lost and new facts that are probably the same thing: the most alike first, each used once.
+
+    `alike` gives a score; pairs below 1 are no pairs.
+    """
+    if not lost or not fresh or len(lost) > MAX_CANDIDATES or len(fresh) > MAX_CANDIDATES:
+        return {}
+    scored = [(alike(old, new), old.key, new.key, old, new) for old in lost for new in fresh]
+    pairs: dict[Fact, Fact] = {}
+    for score, _, _, old, new in sorted(scored, key=lambda item: (-item[0], item[1], item[2])):
+        if score >= 1 and old not in pairs and new not in pairs.values():
+            pairs[old] = new
+    return pairs
+
+
+def name_likeness(old: str, new: str) -> float:
+    """0 to 1: letters in common, or words in common whatever their order."""
+    old, new = old.strip("-*_").lower(), new.strip("-*_").lower()
+    letters = difflib.SequenceMatcher(None, old, new, autojunk=False).ratio()
+    words, others = set(_words(old)), set(_words(new))
+    common = len(words & others) / max(len(words | others), 1)
+    contained = 0.75 if min(len(old), len(new)) >= 3 and (old in new or new in old) else 0.0
+    return max(letters, common, contained)
+
+
+def names_alike(old: Fact, new: Fact) -> float:
+    """For things that are little more than their name: metrics, columns, flags."""
+    return name_likeness(old.name, new.name) / 0.7
+
+
+def arguments_alike(old_order: Sequence[str], new_order: Sequence[str]) -> Callable[[Fact, Fact], float]:
+    """For arguments and fields: what they are called, where they stand, what they default to.
+
+    An argument that stands in the same place with the same default and type is the same one, whatever its name is. A
+    keyword-only one needs a similar name, or a default that few others have.
+    """
+
+    def alike(old: Fact, new: Fact) -> float:
+        if old.get("kind") != new.get("kind"):
+            return 0.0
+        likeness = name_likeness(old.name, new.name)
+        same = old.get("default") == new.get("default") and old.get("type") == new.get("type")
+        telling = same and old.get("default") not in _PLAIN_DEFAULTS
+        if old.name in old_order and new.name in new_order:
+            place = old_order.index(old.name) == new_order.index(new.name)
+            if place and same:
+                return 2 + likeness
+            return (likeness + 0.4 * place + 0.3 * same) / 1.1
+        return (likeness + 0.3 * same + 0.4 * telling) / (0.7 if same else 0.8)
+
+    return alike
+
+
+def members_alike(old_members: frozenset[str], new_members: frozenset[str], old: Fact, new: Fact) -> float:
+    """For classes, functions and methods: the name, and how much of what belongs to them is the same."""
+    if old.kind != new.kind:
+        return 0.0
+    first, second = (fact.name or fact.owner.rpartition(".")[2] for fact in (old, new))
+    likeness = name_likeness(first, second)
+    if first == second:
+        return 2.0  # moved to another module
+    if not old_members and not new_members:
+        return likeness / 0.75
+    shared = len(old_members & new_members) / len(old_members | new_members)
+    return max((likeness + 1.5 * shared) / 1.6 if shared > 0.5 else 0.0, likeness / 0.8 if shared > 0.3 else 0.0)
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in name.replace("-", "_").replace("/", "_").replace(".", "_").split("_") if word]
