@@ -73,11 +73,11 @@ AttentionInterface.register(NAME, rows_attention)
 AttentionMaskInterface.register(NAME, rows_mask)
 
 
-def keeps_rows_apart(model: PreTrainedModel) -> bool:
-    """Whether rows laid end to end give this model the same result as padded ones.
+def may_keep_rows_apart(model: PreTrainedModel) -> bool:
+    """Whether the layers of a model are of a kind that can keep rows laid end to end apart.
 
-    False for models with recurrent or convolutional layers, whose state runs on over row borders; for models with
-    absolute position biases of their own; and for those whose attention transformers cannot exchange.
+    Not those with recurrent or convolutional layers, whose state runs on over the borders of rows; not those with
+    position biases of their own (ALiBi); not those whose attention transformers cannot exchange.
     """
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ("full_attention",))
@@ -87,12 +87,6 @@ def keeps_rows_apart(model: PreTrainedModel) -> bool:
         and kinds <= {"full_attention", "sliding_attention"}
         and not getattr(config, "alibi", False)
     )
-
-
-def use_rows_attention(model: PreTrainedModel) -> None:
-    """Switch a model that uses sdpa to the attention of this file. Other implementations keep rows apart themselves."""
-    if model.config._attn_implementation == "sdpa":
-        model.set_attn_implementation(NAME)
 
 
 def rows_arguments(model: PreTrainedModel, lengths: list[int], device: torch.device) -> dict[str, Any]:

@@ -4,6 +4,8 @@
 the model (adapters, DDP, FSDP, DeepSpeed), so their hooks run as always; without `score=` the model is unchanged.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import MethodType
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .attention import end_to_end, rows_arguments
+from .attention import NAME, end_to_end, may_keep_rows_apart, rows_arguments
 from .fused import score_fused
 from .router import load_balancing_loss
 from .scores import IGNORE, LogitScale, ScoreRequest, TokenScores, score_plain
@@ -86,29 +88,64 @@ def can_check(model: PreTrainedModel) -> bool:
     return not any(weight.is_meta or is_sharded(weight) for weight in model.parameters())
 
 
-@torch.no_grad()
+def differ(ours: Tensor, theirs: Tensor) -> bool:
+    """Whether two computations of the same log-probabilities disagree by more than rounding."""
+    tolerance = 1e-3 if ours.dtype == theirs.dtype == torch.float32 else 0.1
+    return not torch.allclose(ours.float(), theirs.float(), atol=tolerance, rtol=tolerance)
+
+
+@contextmanager
+def probing(model: PreTrainedModel) -> Iterator[Tensor]:
+    """A few tokens to try a model with, in evaluation mode and without gradients."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield torch.tensor([[1, 2, 3, 4, 1, 3]], device=model.get_input_embeddings().weight.device)
+    finally:
+        model.train(training)
+
+
 def check_scores(model: PreTrainedModel) -> None:
-    """Compare our scores of three tokens with the model's own logits, so that an unknown architecture is noticed.
+    """Compare our scores of a few tokens with the model's own logits, so that an unknown architecture is noticed.
 
     Raises:
         ValueError: they differ.
     """
-    training = model.training
-    model.eval()
-    try:
-        tokens = torch.tensor([[1, 2, 3, 4]], device=model.get_input_embeddings().weight.device)
+    with probing(model) as tokens:
         logits = model(input_ids=tokens).logits[0, :-1]
         ours = model(input_ids=tokens, score=ScoreRequest(tokens)).logps[0]
-        theirs = score_plain(logits, nn.Identity(), tokens[0, 1:])[0]
-        tolerance = 1e-3 if logits.dtype == torch.float32 else 0.1
-        if not torch.allclose(ours, theirs.to(ours.device), atol=tolerance, rtol=tolerance):
-            raise ValueError(
-                f"{type(model).__name__} turns the output of its head into logits in a way that Sternpost does not know "
-                f"(log-probabilities {theirs.tolist()}, ours {ours.tolist()}). Pass `scorer=score_with_logits` (from "
-                "sternpost.models.forward) to the trainer, which holds all logits."
-            )
-    finally:
-        model.train(training)
+        theirs = score_plain(logits, nn.Identity(), tokens[0, 1:])[0].to(logits.dtype)
+    if differ(ours, theirs):
+        raise ValueError(
+            f"{type(model).__name__} turns the output of its head into logits in a way that Sternpost does not know: "
+            f"log-probabilities {theirs.tolist()}, ours {ours.tolist()}. Pass `scorer=score_with_logits` (from "
+            "sternpost.models.forward) to the trainer; it holds all logits."
+        )
+
+
+def keep_rows_apart(model: PreTrainedModel) -> bool:
+    """Get a scoring model ready for rows laid end to end. False, and nothing changed, if they would see one another.
+
+    The kind of its layers decides first; then two short rows are scored end to end and by themselves.
+    """
+    if not may_keep_rows_apart(model):
+        return False
+    before = model.config._attn_implementation
+    if before == "sdpa":
+        model.set_attn_implementation(NAME)
+    if not can_check(model):
+        return before == "sdpa" or "flash" in before
+    with probing(model) as tokens:
+        alone = [model(input_ids=row, score=ScoreRequest(row)).logps for row in tokens.split((2, 4), dim=1)]
+        position = torch.tensor([[0, 1, 0, 1, 2, 3]], device=tokens.device)
+        together = model(
+            input_ids=tokens, position_ids=position, seq_lengths=[2, 4], score=ScoreRequest(tokens)
+        ).logps
+    apart = not differ(torch.cat([together[:, :1], together[:, 2:]], dim=1), torch.cat(alone, dim=1))
+    if not apart:
+        model.set_attn_implementation(before)
+    return apart
 
 
 def score_batch(model: nn.Module, batch: dict[str, Any], request: ScoreRequest) -> TokenScores:

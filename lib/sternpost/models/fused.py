@@ -198,7 +198,7 @@ class FusedObjective(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_loss: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         if ctx.gradients is None:
             raise RuntimeError("The gradient of a fused objective can be taken once: its buffers are used in place.")
         sums, ctx.gradients = ctx.gradients, None
@@ -233,7 +233,7 @@ class FusedScores(Function):
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, grad_logps: Tensor | None, grad_entropy: Tensor | None, _: Tensor
+        ctx: Any, grad_logps: Tensor | None, grad_entropy: Tensor | None, *_: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         hidden, weight, bias, targets = ctx.saved_tensors
         scale, temperature, dtype = ctx.options

@@ -1,6 +1,7 @@
 """Turning what the user passed (a path, a model, an adapter config) into a policy that is ready to train."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ from transformers import (
     ProcessorMixin,
     TrainingArguments,
 )
+
+from ..data.chat import tokenizer_of
+from ..templates import clone_chat_template
 
 ProcessingClass = PreTrainedTokenizerBase | ProcessorMixin
 
@@ -87,9 +91,22 @@ def load_processing_class(
         ) from error
 
 
-def tokenizer_of(processing_class: ProcessingClass) -> PreTrainedTokenizerBase:
-    """The tokenizer inside a processor, or the tokenizer itself."""
-    return processing_class.tokenizer if isinstance(processing_class, ProcessorMixin) else processing_class
+def use_chat_template(model: PreTrainedModel, processing_class: ProcessingClass, path: str) -> None:
+    """Give the tokenizer the chat template of a Jinja file, or of another tokenizer with the special tokens it needs.
+
+    Raises:
+        OSError: `path` is neither a file nor a tokenizer.
+    """
+    if Path(path).is_file():
+        processing_class.chat_template = Path(path).read_text(encoding="utf-8")
+        return
+    try:
+        clone_chat_template(model, tokenizer_of(processing_class), path)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"`chat_template_path={path!r}` is neither a Jinja file nor the directory or id of a tokenizer with a chat "
+            f"template: {error}"
+        ) from error
 
 
 def align_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, eos_token: str | None) -> None:

@@ -29,9 +29,9 @@ from transformers import (
 )
 
 from ..checkpoints import all_or_nothing, check_writable, resolve_resume
+from ..data.chat import tokenizer_of
 from ..metrics import MetricBuffer
-from ..models.attention import keeps_rows_apart, use_rows_attention
-from ..models.forward import enable_scoring, score_batch
+from ..models.forward import enable_scoring, keep_rows_apart, score_batch
 from ..models.offload import offload_activations
 from ..models.policy import (
     ProcessingClass,
@@ -41,13 +41,13 @@ from ..models.policy import (
     load_policy,
     load_processing_class,
     router_coefficient,
-    tokenizer_of,
+    use_chat_template,
 )
 from ..models.scores import IGNORE, ScoreRequest, TokenScores
-from ..templates import use_chat_template
 from .config import SFTConfig
-from .data import DataCollatorForLanguageModeling, DataCollatorForVisionLanguageModeling, is_vision_row, prepare
+from .data import DataCollatorForLanguageModeling, column_names, prepare
 from .loss import LOSSES, TokenLoss
+from .vision import DataCollatorForVisionLanguageModeling
 
 Rows = Dataset | IterableDataset
 Scorer = Callable[[nn.Module, dict[str, Any], ScoreRequest], TokenScores]
@@ -121,7 +121,7 @@ class SFTTrainer(Trainer):
         processing_class = load_processing_class(processing_class, base_of(policy), args.trust_remote_code)
         tokenizer = tokenizer_of(processing_class)
         if args.chat_template_path is not None:
-            use_chat_template(processing_class, args.chat_template_path)
+            use_chat_template(base_of(policy), processing_class, args.chat_template_path)
         align_special_tokens(base_of(policy), tokenizer, args.eos_token)
         policy = attach_adapter(policy, peft_config, args)
         self.router_coefficient = router_coefficient(base_of(policy), args.router_aux_loss_coef)
@@ -131,12 +131,10 @@ class SFTTrainer(Trainer):
             enable_scoring(base_of(policy))
 
         # ---- 3. Data
-        vision = is_vision_row(train_dataset)
+        vision = bool({"image", "images"} & set(column_names(train_dataset, "train")))
         packs = args.packing if args.eval_packing is None else args.eval_packing
-        wants_logits = any((compute_loss_func, compute_metrics, preprocess_logits_for_metrics))
-        end_to_end = lays_end_to_end(args, base_of(policy), vision or wants_logits or data_collator is not None)
-        if end_to_end:
-            use_rows_attention(base_of(policy))
+        wants_padding = any((vision, data_collator, scorer, compute_loss_func, compute_metrics, preprocess_logits_for_metrics))
+        end_to_end = lays_end_to_end(args, base_of(policy), wants_padding)
         if data_collator is None and vision:
             data_collator = DataCollatorForVisionLanguageModeling(
                 processing_class, args.max_length, args.completion_only_loss or False, pad_to_multiple_of(args)
@@ -188,8 +186,6 @@ class SFTTrainer(Trainer):
         dataset_name: str,
     ) -> Rows:
         """Turn rows into tokens and labels, packed if asked for. Called once per dataset, before the model is moved."""
-        if dataset_name == "train" and args.shuffle_dataset:
-            dataset = dataset.shuffle(seed=args.seed)
         with args.main_process_first(desc=f"preparing the {dataset_name} rows"):
             return prepare(
                 dataset, processing_class, args, packing=packing, formatting_func=formatting_func, name=dataset_name
@@ -328,15 +324,15 @@ def as_sft_config(args: SFTConfig | TrainingArguments | None) -> SFTConfig:
 
 
 def lays_end_to_end(args: SFTConfig, model: PreTrainedModel, wants_padding: bool) -> bool:
-    """Whether the rows of a batch are laid end to end.
+    """Whether the rows of a batch are laid end to end; if so, the model is ready for it.
 
     Raises:
         ValueError: it was asked for, but the model would let rows see one another.
     """
     packs = args.packing and args.packing_strategy != "wrapped"
     if not (packs or args.padding_free):
-        return args.padding_free is None and not wants_padding and keeps_rows_apart(model)
-    if not keeps_rows_apart(model):
+        return args.padding_free is None and not wants_padding and keep_rows_apart(model)
+    if not keep_rows_apart(model):
         asked = f'`packing_strategy="{args.packing_strategy}"`' if packs else "`padding_free=True`"
         raise ValueError(
             f"{asked} lays rows end to end, but the layers of {type(model).__name__} would let them see one another. "
