@@ -18,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from .facts import Origin, Problem
 from .findings import Finding
-from .rules import RULES
+from .rules import all_rules
 
 _KEYS = ("rule", "subject", "reason", "until")
 
@@ -67,15 +67,15 @@ def read_allowances(file: Path, shown: str) -> list[Allowance]:
 
 
 def _read(entry: dict[str, object], origin: Origin) -> Allowance:
-    wrong = [key for key in entry if key not in _KEYS] + [
-        key for key in _KEYS if not isinstance(entry.get(key, None), str)
+    wrong = [
+        key for key in {**entry, **dict.fromkeys(_KEYS)} if key not in _KEYS or not isinstance(entry.get(key), str)
     ]
     if wrong:
         raise AllowanceError(
             f"{origin}: an entry needs {', '.join(_KEYS)}, all strings, and nothing else; see `{wrong[0]}`."
         )
-    allowance = Allowance(*(str(entry[key]) for key in _KEYS), origin)
-    if allowance.rule not in {rule.id for rule in RULES}:
+    allowance = Allowance(origin=origin, **{key: str(entry[key]) for key in _KEYS})
+    if allowance.rule not in {rule.id for rule in all_rules()}:
         raise AllowanceError(f"{origin}: there is no rule `{allowance.rule}`. A finding prints its rule.")
     if not allowance.reason.strip():
         raise AllowanceError(f"{origin}: `reason` is empty. Say why users have to live with this break.")

@@ -64,8 +64,7 @@ def _alternatives(node: ast.expr, scope: griffe.Object, resolver: Resolver, dept
 
 
 def _subscript(node: ast.Subscript, scope: griffe.Object, resolver: Resolver, depth: int) -> list[str]:
-    form = _last(node.value)
-    arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    form, arguments = _last(node.value), _arguments(node)
     if form == "Literal":
         return sorted({type(ast.literal_eval(value)).__name__ for value in _literals(node, scope, resolver, depth)})
     if form == "Union":
@@ -98,12 +97,11 @@ def _literals(node: ast.expr, scope: griffe.Object, resolver: Resolver, depth: i
         yield from _literals(node.left, scope, resolver, depth)
         yield from _literals(node.right, scope, resolver, depth)
     elif isinstance(node, ast.Subscript):
-        form = _last(node.value)
+        form, arguments = _last(node.value), _arguments(node)
         if form == "Literal":
             yield from _literal_values(Folder(scope, resolver).visit(node.slice))
         elif form in _TRANSPARENT | _CONTAINERS:
-            inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            for item in inner[:1] if form in _TRANSPARENT else inner:
+            for item in arguments[:1] if form in _TRANSPARENT else arguments:
                 yield from _literals(item, scope, resolver, depth)
 
 
@@ -125,6 +123,10 @@ def _alias(node: ast.expr, scope: griffe.Object, resolver: Resolver) -> tuple[as
     if found.parent is None or not isinstance(value, ast.Subscript | ast.BinOp):
         return None
     return value, found.parent
+
+
+def _arguments(node: ast.Subscript) -> list[ast.expr]:
+    return node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
 
 
 def _last(node: ast.expr) -> str:

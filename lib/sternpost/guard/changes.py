@@ -12,8 +12,9 @@ Op = Literal["removed", "renamed", "added", "changed", "moved"]
 class Change:
     """One difference with one cause.
 
-    `kind` is the kind of what changed, `detail` which detail of it. The facts of a moved argument are its callable's. `near` is a place in the new tree to look at when
-    the fact itself is gone from it. `hook` tells that the callable is one that subclasses override.
+    `kind` is the kind of what changed, `detail` which detail of it. The facts of moved arguments are their callable's.
+    `near` is a place in the new tree to look at when the fact itself is gone from it. `hook` tells that the callable is
+    one that subclasses override.
     """
 
     op: Op

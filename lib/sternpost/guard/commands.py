@@ -53,7 +53,7 @@ def _flags(module: griffe.Module, resolver: Resolver, homes: dict[str, str]) -> 
         if isinstance(maker, griffe.Class | griffe.Function)
         else ()
     )
-    for name in (named.get("config"), *(shared or ())):
+    for name in (named.get("config"), *(shared if isinstance(shared, tuple | list) else ())):
         for path in (f"{resolver.tree.name}.{name}", f"{resolver.tree.name}.{named.get('room')}.{name}"):
             class_ = resolver.find(path)
             if isinstance(class_, griffe.Class):

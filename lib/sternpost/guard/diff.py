@@ -12,12 +12,17 @@ from .values import same_value
 FLAT = ("row", "column", "batch", "metric", "checkpoint", "command", "flag", "script", "python", "extra", "dependency")
 """Kinds of facts that stand by themselves: they belong to a room, a command or the distribution."""
 
+Causes = set[tuple[str, tuple[str, str, str]]]
+"""What happened to which fact, by its key."""
+
 
 def compare(old: Snapshot, new: Snapshot) -> list[Change]:
     """All differences, in a stable order."""
     objects = ObjectDiff(old, new)
     changes = [*objects.changes(), *_flat(old, new)]
-    causes = {(change.op, fact.key) for change in changes for fact in (change.old, change.new) if fact is not None}
+    causes: Causes = {
+        (change.op, fact.key) for change in changes for fact in (change.old, change.new) if fact is not None
+    }
     changes = [change for change in changes if not _follows(change, causes)]
     tiered = [replace(change, tier=_tier(change, old, new)) for change in changes]
     return sorted(tiered, key=lambda change: (change.fact.key, change.op, change.detail))
@@ -225,7 +230,7 @@ def _keyed(old: Iterable[Fact], new: Iterable[Fact], near: Origin | None) -> Ite
                 yield Change("changed", one.kind, one, other, detail)
 
 
-def _follows(change: Change, causes: set[tuple[str, tuple[str, str, str]]]) -> bool:
+def _follows(change: Change, causes: Causes) -> bool:
     """Whether another change is the cause of this one: a part of what is lost is lost, a part of what is new is new."""
     if change.op == "changed":
         return False

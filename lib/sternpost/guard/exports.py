@@ -41,8 +41,10 @@ def public_exports(resolver: Resolver, settings: Settings) -> list[Export]:
     paths: dict[str, Definition | External | None] = {}
     for module_path in public_modules(resolver, settings):
         module = resolver.tree.module(module_path)
-        for name in exported_names(resolver, module) if module is not None else ():
-            paths[f"{module_path}.{name}"] = resolver.member(module, name)
+        if module is not None:
+            paths |= {
+                f"{module_path}.{name}": resolver.member(module, name) for name in exported_names(resolver, module)
+            }
     homes: dict[str, str] = {}
     for path in sorted(paths, key=lambda path: (settings.tier(path) != STABLE, path.count("."), path)):
         homes.setdefault(_identity(path, paths[path]), path)
@@ -65,7 +67,7 @@ def exported_names(resolver: Resolver, module: griffe.Module) -> list[str]:
         return sorted(name for name in lazy if not name.startswith("_"))
     names = []
     for name, thing in module.members.items():
-        inside = not thing.is_alias or (
+        inside = not isinstance(thing, griffe.Alias) or (
             module.is_init_module and thing.target_path.startswith(f"{resolver.tree.name}.")
         )
         if not name.startswith("_") and name.isidentifier() and inside:

@@ -69,7 +69,7 @@ class Fact:
 
     @property
     def path(self) -> str:
-        """What it is about, as a person would write it: `sternpost.SFTConfig.packing`, `sternpost.pack_dataset(strategy)`."""
+        """What it is about, as a person would write it: `sternpost.SFTConfig.packing`, `sternpost.pack(strategy)`."""
         if not self.name:
             return self.owner
         if self.kind in ("param", "dependency"):

@@ -63,7 +63,7 @@ def _own_fields(class_: griffe.Class, resolver: Resolver) -> Iterator[ConfigFiel
 
 
 def is_field(attribute: griffe.Attribute) -> bool:
-    """Whether an annotated attribute of a dataclass is a field: not a property, and not a `ClassVar` (which griffe calls a class attribute and nothing else)."""
+    """Whether an annotated attribute of a dataclass is a field: no property, no `ClassVar` (to griffe, class level only)."""
     labels = attribute.labels
     return "property" not in labels and not ("class-attribute" in labels and "instance-attribute" not in labels)
 

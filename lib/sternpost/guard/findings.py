@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from .changes import Change
 from .facts import EXPERIMENTAL, Fact, Origin
-from .rules import RULES, Bump, Rule
+from .rules import Bump, Rule, all_rules
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Finding:
         return self.bump == "major" and self.tier != EXPERIMENTAL
 
 
-def judge(changes: Iterable[Change], rules: Iterable[Rule] = RULES) -> list[Finding]:
+def judge(changes: Iterable[Change], rules: Iterable[Rule] | None = None) -> list[Finding]:
     """The findings, one per cause, breaks first."""
-    known = tuple(rules)
+    known = all_rules() if rules is None else tuple(rules)
     causes: dict[object, Finding] = {}
     for change in changes:
         for rule in known:

@@ -76,7 +76,7 @@ class Resolver:
     def lazy(self, module: griffe.Module) -> dict[str, list[str]]:
         """Where a module with lazy exports may take each name from: read from its literal tables.
 
-        Both common forms are understood: `{"name": "module"}` (for a PEP 562 `__getattr__`) and `{"module": ["names"]}`.
+        Both common forms are understood: `{"name": "module"}` (for a PEP 562 `__getattr__`), `{"module": ["names"]}`.
         """
         if module.path not in self._tables:
             self._tables[module.path] = _lazy_targets(module)

@@ -102,7 +102,7 @@ def find_settings(package: Path | None = None, snapshots: Path | None = None, st
     )
     if table.get("package") and (root / table["package"]).resolve() != package:
         return replace(settings, pyproject=None)
-    lists = {key.replace("-", "_"): tuple(value) for key, value in table.items() if isinstance(value, list)}
+    lists: dict[str, Any] = {key.replace("-", "_"): tuple(v) for key, v in table.items() if isinstance(v, list)}
     return replace(settings, commands=table.get("commands"), **lists)
 
 

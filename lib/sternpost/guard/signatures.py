@@ -9,7 +9,8 @@ from .facts import Fact, Origin, make_fact
 from .resolve import Resolver
 from .values import value_text
 
-_KINDS = {
+_KINDS: dict[griffe.ParameterKind | None, str | None] = {
+    None: None,
     griffe.ParameterKind.positional_only: "positional-only",
     griffe.ParameterKind.positional_or_keyword: None,
     griffe.ParameterKind.var_positional: "args",
@@ -43,7 +44,7 @@ def param_facts(
     scope = function.parent if function.parent is not None else function.module
     origin = resolver.tree.origin(function)
     for parameter in parameters(function, bound):
-        kind = _KINDS[parameter.kind] if parameter.kind is not None else None
+        kind = _KINDS[parameter.kind]
         name = {"args": "*", "kwargs": "**"}.get(kind or "", "") + parameter.name
         default = None
         if parameter.default is not None and kind not in ("args", "kwargs"):

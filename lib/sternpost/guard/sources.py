@@ -51,7 +51,8 @@ class Tree:
             module = thing
         file = self.files.get(module.path) if module is not None else None
         return Origin(
-            self.settings.shown(file) if file else "?", thing.alias_lineno if thing.is_alias else thing.lineno
+            self.settings.shown(file) if file else "?",
+            thing.alias_lineno if isinstance(thing, griffe.Alias) else thing.lineno,
         )
 
     def _visit(self, path: str) -> griffe.Module | None:

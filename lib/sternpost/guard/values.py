@@ -4,7 +4,7 @@ import ast
 import hashlib
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import griffe
 
@@ -69,17 +69,17 @@ class Folder(ast.NodeTransformer):
         self.resolver = resolver
         self.open_names = open_names
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         return self._constant(node.id) or node
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         dotted = ast.unparse(node)
         return (self._constant(dotted) if dotted.replace(".", "").isidentifier() else None) or node
 
-    def visit_Lambda(self, node: ast.Lambda) -> ast.expr:  # noqa: N802
+    def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         return node  # its names are its own
 
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         node.left, node.right = self.visit(node.left), self.visit(node.right)
         left, right = _number(node.left), _number(node.right)
         if left is None or right is None:
@@ -102,11 +102,11 @@ class Folder(ast.NodeTransformer):
             return node
         return ast.Constant(result) if _is_number(result) and abs(result) <= _MAX_NUMBER else node
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         node.operand = self.visit(node.operand)
         return node
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id == "frozenset" and len(node.args) == 1:
             return node.args[0] if isinstance(node.args[0], ast.Set | ast.Tuple | ast.List) else node
@@ -133,12 +133,11 @@ def _number(node: ast.expr) -> int | float | None:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = _number(node.operand)
         return None if inner is None else -inner
-    if isinstance(node, ast.Constant) and _is_number(node.value) and abs(node.value) <= _MAX_NUMBER:
-        return node.value
-    return None
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if _is_number(value) and abs(value) <= _MAX_NUMBER else None
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
