@@ -10,10 +10,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import torch
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.text import Text
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
@@ -43,26 +42,26 @@ class RichProgressCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         if self.console.is_terminal:
-            self.metrics = Text()
             self.progress = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=None),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
-                TextColumn("{task.fields[rates]}"),
+                TextColumn("{task.fields[rates]}", markup=False),
                 console=self.console,
             )
             self.training = self.progress.add_task(
                 "train", total=state.max_steps, completed=state.global_step, rates=""
             )
             self.evaluating: TaskID | None = None
-            self.live = Live(Group(self.progress, self.metrics), console=self.console, refresh_per_second=4)
+            self.live = Live(self.progress, console=self.console, refresh_per_second=4)
             self.live.start()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.speed.step(state)
         if self.live:
-            self.progress.update(self.training, completed=state.global_step, rates=" ".join(self.speed.words(state)))
+            rates = " · ".join(f"{value} {unit}" for _, value, unit in self.speed.rates(state))
+            self.progress.update(self.training, completed=state.global_step, rates=rates)
 
     def on_log(
         self,
@@ -78,10 +77,15 @@ class RichProgressCallback(TrainerCallback):
             return
         metrics = {name: shown(value) for name, value in logs.items()}
         if self.live:
-            self.metrics.plain = "  ".join(f"{name} {value}" for name, value in metrics.items())
+            words = [f"{state.global_step:>{len(str(state.max_steps))}}"]
+            words += [f"[dim]{name}[/dim] {value}" for name, value in metrics.items()]
+            self.console.print("  ".join(words), highlight=False)
+            return
         words = [f"step={state.global_step}/{state.max_steps}"]
         words += [f"{name}={value}" for name, value in metrics.items()]
-        self.console.print(Text(" ".join(words + self.speed.words(state))))
+        if "train_runtime" not in logs:
+            words += [f"{name}={value}" for name, value, _ in self.speed.rates(state)]
+        print(" ".join(words), file=self.console.file, flush=True)
 
     def on_prediction_step(
         self,
@@ -121,7 +125,7 @@ class Speed:
 
     def __init__(self, state: TrainerState) -> None:
         self.times = [time.perf_counter()]
-        self.tokens: tuple[float, float] | None = None
+        self.tokens = (state.num_input_tokens_seen, self.times[0])
         self.tokens_per_second: float | None = None
 
     def step(self, state: TrainerState) -> None:
@@ -135,21 +139,21 @@ class Speed:
         count = logs.get("num_tokens") or state.num_input_tokens_seen
         if count:
             now = time.perf_counter()
-            if self.tokens and count > self.tokens[0]:
+            if count > self.tokens[0]:
                 self.tokens_per_second = (count - self.tokens[0]) / (now - self.tokens[1])
             self.tokens = (count, now)
 
-    def words(self, state: TrainerState) -> list[str]:
-        """`name=value` for what is known so far."""
-        words = []
+    def rates(self, state: TrainerState) -> list[tuple[str, str, str]]:
+        """What is known so far: name, value and the unit to show behind it."""
+        rates = []
         steps, seconds = len(self.times) - 1, self.times[-1] - self.times[0]
         if steps and seconds:
-            words.append(f"steps_per_second={steps / seconds:.3g}")
+            rates.append(("steps_per_second", f"{steps / seconds:.3g}", "steps/s"))
         if self.tokens_per_second:
-            words.append(f"tokens_per_second={self.tokens_per_second:.0f}")
+            rates.append(("tokens_per_second", f"{self.tokens_per_second:.0f}", "tokens/s"))
         if steps and seconds and state.max_steps:
-            words.append(f"eta={clock((state.max_steps - state.global_step) * seconds / steps)}")
-        return [*words, f"memory={peak_memory() / 2**30:.2f}GiB"]
+            rates.append(("eta", clock((state.max_steps - state.global_step) * seconds / steps), "left"))
+        return [*rates, ("memory_gib", f"{peak_memory() / 2**30:.2f}", "GiB")]
 
 
 class SaveOnInterruptCallback(TrainerCallback):

@@ -147,13 +147,14 @@ class DatasetMixtureConfig:
     def __post_init__(self) -> None:
         self.datasets = [DatasetConfig(**one) if isinstance(one, dict) else one for one in self.datasets]
         fractions = [one.fraction for one in self.datasets]
-        if any(fraction is not None for fraction in fractions):
-            if None in fractions:
+        given = [fraction for fraction in fractions if fraction is not None]
+        if given:
+            if len(given) < len(fractions):
                 raise ValueError(
                     f"`datasets[{fractions.index(None)}].fraction` is missing: give a fraction for every data set of "
                     "the mixture, or for none."
                 )
-            if min(fractions) <= 0:  # type: ignore[type-var]  # None was excluded above
+            if min(given) <= 0:
                 raise ValueError(f"`fraction` must be positive, but the mixture has {fractions}.")
             if self.streaming:
                 raise ValueError("`fraction` needs to know the number of rows, which `streaming=True` does not.")

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     command = f"sternpost {argv[0]}"
     try:
         if argv[0] not in COMMANDS:
-            raise UsageError(f"no such command; there are {', '.join(COMMANDS)}.{nearest(argv[0], list(COMMANDS))}")
+            raise UsageError(f"no command {argv[0]}, only {', '.join(COMMANDS)}.{nearest(argv[0], list(COMMANDS))}")
         return load(argv[0]).main(argv[1:])
     except UsageError as error:
         return report(command if argv[0] in COMMANDS else "sternpost", error, USAGE)

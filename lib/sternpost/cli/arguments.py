@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from .errors import UsageError, nearest
 from .fields import Option
-from .launch import LaunchFlag, launch_flags
+from .launch import LaunchFlag, config_file, launch_flags
 from .values import BOOLEANS, convert, convert_mapping, kind_of
 
 ALIASES = {"model": "model_name_or_path", "dataset": "dataset_name"}
@@ -203,6 +203,8 @@ def launch_part(flag: LaunchFlag, name: str, values: list[str], place: str) -> d
     if flag.choices and values[0] not in flag.choices:
         hint = nearest(values[0], list(flag.choices))
         raise UsageError(f"{place} must be one of {', '.join(flag.choices)}, but got {values[0]}.{hint}")
+    if name == "accelerate_config":
+        return {"config_file": ["--config_file", config_file(values[0])]}
     return {name: [f"--{name}", *values]}
 
 

@@ -34,11 +34,14 @@ def is_ours(error: BaseException) -> bool:
 
 def report(command: str, error: BaseException, code: int) -> int:
     """Print an error and return the exit code: a traceback only in debug mode or if we did not raise the error."""
-    if os.environ.get(DEBUG) or not (isinstance(error, UsageError) or is_ours(error)):
+    usage = isinstance(error, UsageError)
+    if usage and os.environ.get("LOCAL_RANK", "0") != "0":
+        return code  # the first process says the same
+    if os.environ.get(DEBUG) or not (usage or is_ours(error)):
         import traceback
 
         traceback.print_exception(error)
     print(f"{command}: error: {error or type(error).__name__}", file=sys.stderr)
-    if isinstance(error, UsageError):
+    if usage:
         print(f"`{command} --help` lists the options.", file=sys.stderr)
     return code

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import FAILED, INTERRUPTED, OK, UsageError, nearest
+from .errors import FAILED, INTERRUPTED, OK, USAGE, UsageError, nearest
 from .fields import literal, package_file, parse
 
 CONFIGS = Path(__file__).parent / "accelerate_configs"
@@ -116,7 +116,7 @@ def hand_over(launch: list[str], command: list[str], typed: str) -> int:
                 signal.signal(number, handler)
         if stop.exists():
             return INTERRUPTED
-        return OK if code == 0 else FAILED
+        return code if code in (OK, USAGE) else FAILED
 
 
 def typed_command(argv: list[str]) -> str:
@@ -127,10 +127,10 @@ def typed_command(argv: list[str]) -> str:
     if COMMAND in os.environ:
         return os.environ[COMMAND]
     script = Path(sys.argv[0])
-    found = shutil.which(script.name) if script.name == "sternpost" else None
-    if found is None:
+    if script.name != "sternpost" or not script.is_file():
         return shlex.join([sys.executable, "-m", "sternpost.cli", *argv])
-    return shlex.join([script.name if Path(found).samefile(script) else str(script), *argv])
+    found = shutil.which("sternpost")
+    return shlex.join(["sternpost" if found and script.samefile(found) else str(script), *argv])
 
 
 def resume_command(typed: str, checkpoint: str) -> str:
@@ -171,11 +171,20 @@ def main(argv: list[str]) -> int:
         if "--main_process_port" not in launch:
             launch += ["--main_process_port", "0"]
     if "--debug" not in command:
-        logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-        logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
+        quiet = (
+            "accelerate.commands.launch",
+            "torch.distributed.elastic",
+            "torch.distributed.elastic.multiprocessing.api",
+        )
+        for name in quiet:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         launch_command(launch_command_parser().parse_args([*launch, *command]))
-    except (ChildFailedError, subprocess.CalledProcessError, SignalException):
+    except ChildFailedError as error:
+        return USAGE if error.get_first_failure()[1].exitcode == USAGE else FAILED
+    except subprocess.CalledProcessError as error:
+        return USAGE if error.returncode == USAGE else FAILED
+    except SignalException:
         return FAILED
     return OK
 

@@ -134,7 +134,7 @@ def check_before_import(values: dict[str, Any]) -> None:
             check_source(dataset, "dataset_name")
         local = Path(model).expanduser()
         if looks_local(model) and not local.is_dir():
-            raise FileNotFoundError(f"`model_name_or_path={model!r}` is no directory{nearest_file(local)}.")
+            raise FileNotFoundError(f"`model_name_or_path={model!r}` is no directory{nearest_file(local)}")
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
 
@@ -149,7 +149,7 @@ def train(command: Command, arguments: Arguments, typed: str) -> int:
     """Build the trainer, train, save; or, after Ctrl-C, say how to go on."""
     quiet_when_piped()
     from ..callbacks import RichProgressCallback, SaveOnInterruptCallback
-    from ..checkpoints import resolve_resume
+    from ..checkpoints import last_whole, resolve_resume
 
     inputs = load_inputs(command, arguments.values)
     output_dir = inputs.args.output_dir
@@ -158,28 +158,35 @@ def train(command: Command, arguments: Arguments, typed: str) -> int:
     inputs.callbacks.extend([progress, interrupt])
     trainer = command.build(inputs)
     prepare(trainer, inputs.script_args)
-    with interrupt, progress:
-        trainer.train(resume_from_checkpoint=checkpoint)
-    main_process = trainer.is_world_process_zero()
+    transformers_logging().disable_progress_bar()  # ours shows what there is to show; the model is loaded
+    try:
+        with interrupt, progress:
+            trainer.train(resume_from_checkpoint=checkpoint)
+    except KeyboardInterrupt:
+        say_how_to_resume(trainer, "Stopped at once.", last_whole(output_dir), typed)
+        raise
     if interrupt.requested:
-        if main_process:
-            print(f"Stopped after step {trainer.state.global_step}. Resume with:")
-            print(resume_hint(interrupt.checkpoint, typed))
+        stopped = f"Stopped after step {trainer.state.global_step}."
+        say_how_to_resume(trainer, stopped, interrupt.checkpoint, typed)
         return OK if is_worker() else INTERRUPTED
     trainer.save_model(output_dir)
-    if main_process:
+    if trainer.is_world_process_zero():
         print(f"Saved the model to {output_dir}.")
     if inputs.args.push_to_hub:
         trainer.push_to_hub(dataset_name=inputs.script_args.dataset_name)
     return OK
 
 
-def resume_hint(checkpoint: str, typed: str) -> str:
-    if is_worker() and TYPED not in os.environ:
-        import shlex
-
-        return f"the same command with {shlex.join(['--resume_from_checkpoint', checkpoint])}"
-    return resume_command(typed, checkpoint)
+def say_how_to_resume(trainer: Any, stopped: str, checkpoint: str | None, typed: str) -> None:
+    """The last lines of an interrupted run."""
+    if not trainer.is_world_process_zero():
+        return
+    if not checkpoint:
+        print(f"{stopped} No checkpoint had been saved.")
+    elif is_worker() and TYPED not in os.environ:
+        print(f"{stopped} Resume with the same command and --resume_from_checkpoint {checkpoint}")
+    else:
+        print(f"{stopped} Resume with:\n{resume_command(typed, checkpoint)}")
 
 
 def load_inputs(command: Command, values: dict[str, Any]) -> Inputs:
@@ -273,10 +280,15 @@ def prepare(trainer: Any, script_args: Any) -> None:
 
 
 def quiet_when_piped() -> None:
-    """No progress bars in a file."""
-    if not sys.stderr.isatty():
+    """No progress bars in a file, and none but the first process's on a terminal."""
+    if not sys.stderr.isatty() or os.environ.get("LOCAL_RANK", "0") != "0":
         import datasets
-        from transformers.utils import logging
 
         datasets.disable_progress_bars()
-        logging.disable_progress_bar()
+        transformers_logging().disable_progress_bar()
+
+
+def transformers_logging() -> Any:
+    from transformers.utils import logging
+
+    return logging
