@@ -15,7 +15,7 @@ from pathlib import Path
 
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ..report import Comparison, Curves, Samples, read_log_history, write_page
+from ..report import Comparison, Curves, Samples, Section, read_log_history, write_page
 from . import load, path
 from .evaluate import Evaluation, evaluate
 
@@ -27,6 +27,12 @@ class Outcome:
     before: Evaluation
     after: Evaluation
     seconds: float
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What the last line of the demo says of the stage: accuracies as fractions."""
+        before, after = round(self.before.accuracy, 4), round(self.after.accuracy, 4)
+        return {"before": before, "after": after, "seconds": round(self.seconds, 1)}
 
 
 def evaluate_directory(folder: str | Path) -> Evaluation:
@@ -81,7 +87,7 @@ def show(name: str, outcome: Outcome, samples: int = 2) -> None:
 
 def report(output: Path, outcomes: dict[str, Outcome], samples: int = 24) -> Path:
     """Writes one page about all stages."""
-    sections = []
+    sections: list[Section] = []
     for name, outcome in outcomes.items():
         before, after = outcome.before, outcome.after
         pairs = list(zip(before.samples, after.samples, strict=True))[:samples]
@@ -116,15 +122,7 @@ def main() -> None:
         model = str(options.output_dir / name)
         show(name, outcomes[name])
     print(f"\nReport: {report(options.output_dir, outcomes)}")
-    result = {
-        name: {
-            "before": round(o.before.accuracy, 4),
-            "after": round(o.after.accuracy, 4),
-            "seconds": round(o.seconds, 1),
-        }
-        for name, o in outcomes.items()
-    }
-    print("DEMO", json.dumps(result))
+    print("DEMO", json.dumps({name: outcome.numbers for name, outcome in outcomes.items()}))
 
 
 if __name__ == "__main__":

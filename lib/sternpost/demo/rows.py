@@ -130,7 +130,8 @@ def datasets(seed: int = 0) -> Iterator[tuple[str, list[Row]]]:
 
     def draw(name: str, make: Any, count: int, held_out: bool = False) -> list[Row]:
         rng = Random(f"{seed} {name}")
-        rows, seen = [], set()
+        rows: list[Row] = []
+        seen: set[str] = set()
         for problem in problems(rng, held_out=held_out):
             if len(rows) == count:
                 return rows
@@ -156,8 +157,5 @@ def datasets(seed: int = 0) -> Iterator[tuple[str, list[Row]]]:
             yield "preference_implicit", [implicit(row) for row in rows]
             yield "preference_implicit_messages", [implicit(conversational(row)) for row in rows]
     yield "stepwise", draw("stepwise", stepwise, 400)
-    yield "held_out", [conversational(row) for row in draw("held_out", prompt, 240, held_out=True)]
-    yield (
-        "held_out_preference",
-        [conversational(row) for row in draw("held_out_preference", preference, 240, held_out=True)],
-    )
+    for name, make in [("held_out", prompt), ("held_out_preference", preference)]:
+        yield name, [conversational(row) for row in draw(name, make, 240, held_out=True)]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from string import ascii_lowercase, ascii_uppercase, digits
 
 WORDS = (Path(__file__).parent / "words.txt").read_text("utf-8").split()
 NAMES = ["Ann", "Ben", "Eva", "Ida", "Kim", "Leo", "Mia", "Sam"]
@@ -112,9 +113,7 @@ def count(rng: Random) -> Problem:
     word = rng.choice(WORDS)
     letter = rng.choice(word)
     times = word.count(letter)
-    question = rng.choice(
-        ["How many letters {0} are in {1}?", "Count the letter {0} in {1}.", "How often is {0} in {1}?"]
-    )
+    question = rng.choice(["How many letters {} are in {}?", "Count the letter {} in {}.", "How often is {} in {}?"])
     steps = (" ".join(word), " ".join(letter * times))
     return Problem("count", f"letter {letter} in {word}", question.format(letter, word), steps, str(times))
 
@@ -144,10 +143,8 @@ def problems(rng: Random, *, held_out: bool = False) -> Iterator[Problem]:
 
 
 def slip(rng: Random, line: str) -> str:
-    """The line with one mistake: a digit or letter changed into another of its kind (the result's, where there is one)."""
+    """The line with one mistake: a digit or letter changed into another of its kind, in the result if it has one."""
     start = line.rfind("=") + 1
     at = rng.choice([m.start() for m in re.finditer(r"[0-9A-Za-z]", line[start:])]) + start
-    kind = next(
-        kind for kind in ("0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ") if line[at] in kind
-    )
+    kind = next(kind for kind in (digits, ascii_lowercase, ascii_uppercase) if line[at] in kind)
     return line[:at] + rng.choice(kind.replace(line[at], "")) + line[at + 1 :]

@@ -4,8 +4,8 @@
 `page.py` puts it together with the style sheet.
 """
 
-from sternpost.report.page import write_page
-from sternpost.report.run import read_log_history, run_report
-from sternpost.report.sections import Comparison, Curves, Samples, Table
+from .page import write_page
+from .run import read_log_history, run_report
+from .sections import Comparison, Curves, Samples, Section, Table
 
-__all__ = ["Comparison", "Curves", "Samples", "Table", "read_log_history", "run_report", "write_page"]
+__all__ = ["Comparison", "Curves", "Samples", "Section", "Table", "read_log_history", "run_report", "write_page"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from sternpost.report.sections import Section
+from .sections import Section
 
 STYLE = (Path(__file__).parent / "style.css").read_text("utf-8")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sternpost.report.page import write_page
-from sternpost.report.sections import Curves, Section, Table
+from .page import write_page
+from .sections import Curves, Section, Table
 
 SUMMARY = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss", "total_flos")
 """Keys that the trainer logs once, at the end: a table, not curves."""

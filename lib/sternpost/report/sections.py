@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol
 
-from sternpost.report.chart import Series, line_chart
+from .chart import Series, line_chart
 
 LAST = ("learning_rate", "grad_norm", "num_tokens")
 """Metrics that explain a run more than they describe its success: shown after all others."""
