@@ -1,0 +1,91 @@
+"""From measurements to a verdict: first whether both libraries computed the same, then how much faster or smaller."""
+
+from statistics import median
+from typing import Any
+
+from rows import OURS, PEER, Row
+
+Found = dict[str, list[dict[str, Any]]]
+"""Library -> its measurements, one per round."""
+
+TOLERANCES = {"best": 1e-5, "default": 2e-2}
+"""Relative difference of the losses that is accepted. By default the libraries compute in different dtypes."""
+
+
+def judge(row: Row, found: dict[str, Found]) -> dict[str, Any]:
+    """The verdict on one row, from its variants."""
+    values = {variant: {library: middle(row, runs) for library, runs in of.items()} for variant, of in found.items()}
+    best = values["best"]
+    ratio = best[OURS] if row.name == "import" else quotient(row, best)
+    different = [reason for variant, runs in found.items() for reason in differences(row, variant, runs)]
+    verdict = {
+        "row": row.name,
+        "metric": row.metric,
+        "peer_best": best[PEER],
+        "ours": best[OURS],
+        "ratio": ratio,
+        "must": row.must,
+        "aim": row.aim,
+    }
+    passed = not different and (ratio <= row.must if row.smaller_is_better else ratio >= row.must)
+    if "default" in values:
+        default = values["default"]
+        verdict |= {"peer_default": default[PEER], "ours_default": default[OURS]}
+        verdict["ratio_default"] = quotient(row, default)
+        if row.default_must is not None:
+            verdict["default_must"] = row.default_must
+            passed = passed and verdict["ratio_default"] >= row.default_must
+    if row.kind == "train":
+        verdict["memory"] = {variant: memory(runs) for variant, runs in found.items()}
+        verdict["loss_difference"] = {variant: loss_difference(runs) for variant, runs in found.items()}
+    spread = {library: [round(run[row.metric], 3) for run in runs] for library, runs in found["best"].items()}
+    rounded = {name: round(value, 3) if isinstance(value, float) else value for name, value in verdict.items()}
+    return rounded | {"spread": spread, "differences": different, "passed": passed}
+
+
+def middle(row: Row, runs: list[dict[str, Any]]) -> float:
+    return median(run[row.metric] for run in runs)
+
+
+def quotient(row: Row, values: dict[str, float]) -> float:
+    """How much better we are; for memory, our share of the peer's."""
+    if row.metric == "seconds":
+        return values[PEER] / values[OURS]
+    return values[OURS] / values[PEER]
+
+
+def memory(runs: Found) -> dict[str, dict[str, int]]:
+    """Median resident memory in MiB before training, at its peak, and the growth."""
+    names = ("before_mib", "peak_mib", "growth_mib")
+    return {library: {name: round(median(run[name] for run in of)) for name in names} for library, of in runs.items()}
+
+
+def mean_loss(run: dict[str, Any]) -> float:
+    """Mean over all learned tokens."""
+    return sum(loss * count for loss, count in zip(run["losses"], run["learned"], strict=True)) / sum(run["learned"])
+
+
+def loss_difference(runs: Found) -> float:
+    """Largest relative difference between the libraries: of every step, or of the mean if their batches differ."""
+    peer, ours = runs[PEER][0], runs[OURS][0]
+    if peer["learned"] == ours["learned"]:
+        pairs = zip(peer["losses"], ours["losses"], strict=True)
+        return max(abs(a - b) / abs(a) for a, b in pairs)
+    return abs(mean_loss(peer) - mean_loss(ours)) / mean_loss(peer)
+
+
+def differences(row: Row, variant: str, runs: Found) -> list[str]:
+    """Why the two libraries did not do the same work, so that their times cannot be compared."""
+    peer, ours = runs[PEER][0], runs[OURS][0]
+    found = []
+    if row.kind == "train":
+        difference = loss_difference(runs)
+        if not difference <= TOLERANCES[variant]:
+            found.append(f"{variant}: losses differ by {difference:.1e}")
+        if sum(peer["learned"]) != sum(ours["learned"]):
+            found.append(f"{variant}: {sum(peer['learned'])} and {sum(ours['learned'])} tokens learned")
+        if variant == "best" and peer["bf16"] != ours["bf16"]:
+            found.append("best: different dtypes")
+    if row.kind == "prepare" and peer["tokens"] != ours["tokens"]:
+        found.append(f"{variant}: {peer['tokens']} and {ours['tokens']} tokens prepared")
+    return found

@@ -1,0 +1,143 @@
+"""The rows of the benchmark, as data: what both libraries are given to do, and what must come out.
+
+`best` are the fastest settings that were found for the peer, with the same numerics in both libraries; `default` are
+each library's own defaults. Ratios are such that more is better for us, except for memory: our growth over the peer's.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+PEER, OURS = "trl", "sternpost"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    what: str
+    kind: Literal["import", "command", "prepare", "train"]
+    must: float
+    """Least ratio; for memory the largest; for the row `import` the most seconds."""
+    aim: float
+    metric: Literal["seconds", "tokens_per_second", "growth_mib"] = "seconds"
+    default_must: float | None = None
+    """Least ratio between the libraries' own defaults."""
+    statement: str = ""
+    """What a fresh interpreter runs, or the arguments of the command."""
+    model: str = "small"
+    rows: str = "fixed"
+    count: int | None = None
+    """Rows to prepare."""
+    best: dict[str, Any] = field(default_factory=dict)
+    default: dict[str, Any] | None = None
+    peer_best: dict[str, Any] = field(default_factory=dict)
+    """What makes the peer faster still and has no meaning for us."""
+    cores: int = 1
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        return ("best",) if self.default is None else ("best", "default")
+
+    @property
+    def smaller_is_better(self) -> bool:
+        return self.metric == "growth_mib" or self.name == "import"
+
+    def options(self, library: str, variant: str) -> dict[str, Any]:
+        """Options of the run, beside those that all runs have."""
+        if variant == "default":
+            return self.default or {}
+        return self.best | (self.peer_best if library == PEER else {})
+
+
+FULL_PRECISION = {"bf16": False, "gradient_checkpointing": False}
+"""Fastest on a CPU without matrix units, where these are our defaults."""
+TWO_ROWS = {"per_device_train_batch_size": 2, "learning_rate": 1e-5, "max_steps": 4}
+VARYING = {"max_length": 1024, "learning_rate": 0.0, "num_train_epochs": 1}
+"""A whole epoch with a learning rate of zero, so that the mean loss must agree whichever rows share a batch."""
+PACKED = {"packing": True, "max_length": 1024, "bf16": False}
+
+ROWS = (
+    Row("import", "`import NAME`: seconds", "import", 0.15, 0.05, statement="import {library}"),
+    Row(
+        "import-trainer",
+        "`from NAME import SFTTrainer`",
+        "import",
+        must=1.4,
+        aim=2,
+        statement="from {library} import SFTTrainer, SFTConfig",
+    ),
+    Row("cli", "`NAME sft --help`", "command", must=10, aim=15, statement="sft --help"),
+    Row("prep", "5000 conversations packed", "prepare", 2, 4, rows="conversations", count=5000, best=PACKED),
+    Row(
+        "prep-2-cores",
+        "the same on two cores; the peer with two processes, by default with one",
+        "prepare",
+        must=1,
+        aim=2,
+        default_must=2,
+        rows="conversations",
+        count=5000,
+        best=PACKED,
+        default=PACKED,
+        peer_best={"dataset_num_proc": 2},
+        cores=2,
+    ),
+    Row(
+        "sft-small",
+        "48 M parameters, 2 rows of 512 tokens",
+        "train",
+        must=1.25,
+        aim=1.4,
+        default_must=2.2,
+        best=TWO_ROWS | FULL_PRECISION,
+        default=TWO_ROWS,
+    ),
+    Row(
+        "sft-wide",
+        "94 M parameters, vocabulary 152k, 2 rows of 512 tokens",
+        "train",
+        must=2.2,
+        aim=3,
+        default_must=2.8,
+        model="wide",
+        best=TWO_ROWS | FULL_PRECISION,
+        default=TWO_ROWS,
+    ),
+    Row(
+        "sft-wide-masked",
+        "`sft-wide` with half of the tokens learned",
+        "train",
+        must=3,
+        aim=4.5,
+        model="wide",
+        rows="masked",
+        best=TWO_ROWS | FULL_PRECISION,
+    ),
+    Row(
+        "sft-wide-mem",
+        "`sft-wide`: growth of resident memory",
+        "train",
+        must=0.7,
+        aim=0.5,
+        metric="growth_mib",
+        model="wide",
+        best=TWO_ROWS | FULL_PRECISION,
+        default=TWO_ROWS,
+    ),
+    Row(
+        "sft-varlen",
+        "lengths vary, at most 1024: packed in both; by default 8 rows as the library lays them out",
+        "train",
+        must=1.5,
+        aim=1.8,
+        default_must=3,
+        metric="tokens_per_second",
+        rows="varlen",
+        best=VARYING | FULL_PRECISION | {"packing": True, "per_device_train_batch_size": 2},
+        default=VARYING | {"per_device_train_batch_size": 8},
+    ),
+)
+
+GROUPS = {"sft": ROWS}
+"""`python benchmarks/run.py GROUP` -> its rows."""
