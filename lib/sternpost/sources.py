@@ -3,6 +3,7 @@
 Checking that a source exists imports nothing heavy, so that the CLI can do it before anything else.
 """
 
+import codecs
 import csv
 import difflib
 import json
@@ -77,7 +78,7 @@ def check_source(path: str, option: str) -> None:
                 f"`{option}={path!r}` is a directory without data: no file in it ends in one of {suffixes()}."
             )
     elif looks_local(path):
-        raise FileNotFoundError(f"`{option}={path!r}` does not exist{nearest_file(local)}.")
+        raise FileNotFoundError(f"`{option}={path!r}` does not exist{nearest_file(local)}")
 
 
 def check_demo(name: str, option: str) -> None:
@@ -127,6 +128,7 @@ def load_rows(path: str, local: Path, option: str, streaming: bool, **where: Any
     from datasets import load_dataset
 
     try:
+        check_encoding(local)
         if local.is_file():
             extra = {"sep": "\t"} if ".tsv" in local.suffixes else {}
             return load_dataset(str(builder_of(local)), data_files=str(local), streaming=streaming, **extra)
@@ -178,7 +180,8 @@ def take_part(splits: Any, split: str, option: str) -> Any:
         pieces = ReadInstruction.from_spec(split).to_absolute({name: len(rows) for name, rows in splits.items()})
     except (AssertionError, ValueError) as error:
         raise ValueError(f"`{option}={split!r}` is no split: {error}. Write it as `train[:100]`.") from error
-    return concatenate_datasets([splits[piece.splitname].select(range(piece.from_, piece.to)) for piece in pieces])
+    parts = [(splits[piece.splitname], range(piece.from_, piece.to)) for piece in pieces]
+    return concatenate_datasets([rows.select(wanted if len(wanted) else []) for rows, wanted in parts])
 
 
 # ---- Local files
@@ -205,11 +208,11 @@ def looks_local(path: str) -> bool:
 
 
 def nearest_file(missing: Path) -> str:
-    """The most similar name beside a file that does not exist, as the end of a sentence."""
+    """The most similar name beside a file that does not exist, as the end of a message."""
     if not missing.parent.is_dir():
-        return f": there is no directory '{missing.parent}'"
+        return f": there is no directory '{missing.parent}'."
     near = difflib.get_close_matches(missing.name, [file.name for file in missing.parent.iterdir()], n=1)
-    return f". Did you mean '{missing.parent / near[0]}'?" if near else f" in '{missing.parent.absolute()}'"
+    return f". Did you mean '{missing.parent / near[0]}'?" if near else f" in '{missing.parent.absolute()}'."
 
 
 # ---- What is wrong with a file that could not be read
@@ -231,20 +234,36 @@ def find_fault(path: Path) -> tuple[Path, str] | None:
 
 
 def json_fault(file: Path) -> str | None:
-    text = file.read_text("utf-8")
-    if file.suffix == ".json" and text.lstrip().startswith("["):
+    if file.suffix == ".json" and file.read_bytes().lstrip().startswith(b"["):
         try:
-            json.loads(text)
+            json.loads(file.read_bytes())
         except json.JSONDecodeError as error:
             return f"line {error.lineno}: {error.msg}"
         return None
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            if line.strip() and not isinstance(json.loads(line), dict):
-                return f"line {number} is not an object {{...}}"
-        except json.JSONDecodeError as error:
-            return f"line {number}: {error.msg}"
-    return None
+    number = 0
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                if line.strip() and not isinstance(json.loads(line), dict):
+                    return f"line {number} is not an object {{...}}"
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                return f"line {number}: {error.msg if isinstance(error, json.JSONDecodeError) else error}"
+    return None if number else "there are no rows"
+
+
+def check_encoding(path: Path) -> None:
+    """Raise if a JSON file is not UTF-8, which `datasets` would find out only when the text is used.
+
+    Raises:
+        UnicodeDecodeError: it is not.
+    """
+    for file in [path] if path.is_file() else data_files_in(path) if path.is_dir() else ():
+        if builder_of(file) == "json" and file.suffix in BUILDERS:
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            with file.open("rb") as chunks:
+                while chunk := chunks.read(1 << 20):
+                    decoder.decode(chunk)
+            decoder.decode(b"", final=True)
 
 
 def parquet_fault(file: Path) -> str | None:
@@ -262,10 +281,11 @@ def csv_fault(file: Path) -> str | None:
     with file.open(encoding="utf-8", newline="") as lines:
         rows = csv.reader(lines, delimiter="\t" if file.suffix == ".tsv" else ",")
         width = len(next(rows, []))
+        header = rows.line_num
         for row in rows:
             if len(row) > width:
                 return f"line {rows.line_num} has {len(row)} values, but the header has {width} columns"
-    return None
+        return None if rows.line_num > header else "there is a header, but there are no rows"
 
 
 def reason(error: BaseException) -> str:

@@ -150,10 +150,11 @@ def read_config(path: str) -> dict[str, Any]:
         """Refuses a key that is given twice, of which YAML would silently take the last."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            keys = [key.value for key, _ in node.value]
+            seen = set()
             for key, _ in node.value:
-                if keys.count(key.value) > 1 and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
                     raise UsageError(f"{path}, line {key.start_mark.line + 1}: `{key.value}` is given twice.")
+                seen.add(key.value)
             return super().construct_mapping(node, deep)
 
     try:
@@ -203,6 +204,8 @@ def launch_part(flag: LaunchFlag, name: str, values: list[str], place: str) -> d
     if flag.choices and values[0] not in flag.choices:
         hint = nearest(values[0], list(flag.choices))
         raise UsageError(f"{place} must be one of {', '.join(flag.choices)}, but got {values[0]}.{hint}")
+    if flag.integer and not values[0].isdigit():
+        raise UsageError(f"{place} must be a whole number, but got {values[0]}.")
     if name == "accelerate_config":
         return {"config_file": ["--config_file", config_file(values[0])]}
     return {name: [f"--{name}", *values]}

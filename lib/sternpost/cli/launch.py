@@ -32,6 +32,7 @@ class LaunchFlag(NamedTuple):
 
     takes_value: bool
     choices: tuple[str, ...] = ()
+    integer: bool = False
 
 
 @functools.cache
@@ -44,7 +45,9 @@ def launch_flags() -> dict[str, LaunchFlag]:
             keywords = {str(keyword.arg): literal(keyword.value, ()) for keyword in node.keywords}
             takes_value = "store" not in str(keywords.get("action", ""))
             choices = tuple(str(choice) for choice in keywords.get("choices", ()))
-            flags |= {name[2:]: LaunchFlag(takes_value, choices) for name in names if name.startswith("--")}
+            integer = any(keyword.arg == "type" and ast.unparse(keyword.value) == "int" for keyword in node.keywords)
+            flag = LaunchFlag(takes_value, choices, integer)
+            flags |= {name[2:]: flag for name in names if name.startswith("--")}
     return {name: flag for name, flag in flags.items() if name not in NOT_OURS}
 
 

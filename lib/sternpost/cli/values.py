@@ -149,7 +149,7 @@ def convert_text(option: Option, kind: Kind, text: str, place: str) -> Any:
         if mapping is not None:
             return mapping
         if option.name.endswith("_kwargs"):
-            raise wrong(option, kind, text, place)
+            raise wrong(option, kind._replace(types=kind.types - {"str"}), text, place)
     if "str" not in kind.types or (kind.choices and text not in kind.choices):
         raise wrong(option, kind, text, place)
     return text
