@@ -79,16 +79,15 @@ def load_processing_class(
     if processing_class is not None:
         return processing_class
     name = model.config._name_or_path
-    try:
-        return AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError):
-        pass
-    try:
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"No tokenizer is published with the model {name!r}. Pass one as `processing_class`."
-        ) from error
+    for auto_class in (AutoProcessor, AutoTokenizer):
+        try:
+            found = auto_class.from_pretrained(name, trust_remote_code=trust_remote_code)
+        except (OSError, ValueError):
+            continue
+        tokenizer = tokenizer_of(found)
+        if len(tokenizer) > len(tokenizer.all_special_tokens):  # without files, transformers makes an empty one
+            return found
+    raise ValueError(f"No tokenizer is published with the model {name!r}. Pass one as `processing_class`.")
 
 
 def use_chat_template(model: PreTrainedModel, processing_class: ProcessingClass, path: str) -> None:
