@@ -8,14 +8,15 @@ from typing import Any
 
 PRIVATE_HOOKS = {
     "transformers.Trainer": (
+        "_get_num_items_in_batch",
+        "_get_output_dir",
         "_prepare_inputs",
         "_save_checkpoint",
-        "_get_num_items_in_batch",
         "_set_signature_columns_if_needed",
-        "_load_optimizer_and_scheduler",
     ),
+    "transformers.PreTrainedModel": ("_supports_attention_backend",),
 }
-"""Private methods that our trainers override or call."""
+"""Private names that our trainers override, call or read, by class."""
 
 
 def resolve_activation_checkpointing(args: Any, default: bool) -> None:

@@ -131,13 +131,22 @@ class SFTTrainer(Trainer):
             enable_scoring(base_of(policy))
 
         # ---- 3. Data
-        vision = bool({"image", "images"} & set(column_names(train_dataset, "train")))
+        columns = column_names(train_dataset, "train")
+        vision = bool({"image", "images"} & set(columns))
         packs = args.packing if args.eval_packing is None else args.eval_packing
+        if vision and args.padding_free:
+            raise ValueError("`padding_free=True` is not supported for rows with images. Leave it out.")
         wants_padding = any((vision, data_collator, scorer, compute_loss_func, compute_metrics, preprocess_logits_for_metrics))
         end_to_end = lays_end_to_end(args, base_of(policy), wants_padding)
         if data_collator is None and vision:
+            learn_completion = args.completion_only_loss
             data_collator = DataCollatorForVisionLanguageModeling(
-                processing_class, args.max_length, args.completion_only_loss or False, pad_to_multiple_of(args)
+                processing_class,
+                args.max_length,
+                completion_only_loss="completion" in columns if learn_completion is None else learn_completion,
+                pad_to_multiple_of=pad_to_multiple_of(args),
+                dataset_text_field=args.dataset_text_field,
+                assistant_only_loss=args.assistant_only_loss,
             )
         elif data_collator is None:
             data_collator = DataCollatorForLanguageModeling(
