@@ -122,7 +122,7 @@ def test_wrong_model_options_are_refused(options, message):
 
 
 def test_adapter_is_made_only_if_asked_for():
-    """The options of LoRA arrive in the adapter's configuration; a single target is a pattern, several are names."""
+    """The options of LoRA arrive in the adapter's configuration."""
     assert get_peft_config(ModelConfig()) is None
     config = get_peft_config(
         ModelConfig(use_peft=True, lora_r=4, lora_alpha=6, lora_target_modules=["q_proj", "v_proj"])

@@ -3,6 +3,7 @@
 Nothing heavy is imported until a function below is called.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,7 +52,8 @@ class ModelConfig:
     lora_dropout: float = 0.05
     """Dropout before the adapter."""
     lora_target_modules: list[str] | None = None
-    """Modules that get an adapter: ends of their names; or one value that is `all-linear` or a regular expression."""
+    """Modules that get an adapter: the ends of their names, or `all-linear`, or one regular expression for whole names.
+    By default what peft knows to be good for the architecture."""
     lora_target_parameters: list[str] | None = None
     """Parameters that get an adapter, for weights that are no module of their own (experts, say)."""
     lora_modules_to_save: list[str] | None = None
@@ -80,8 +82,9 @@ class ModelConfig:
         check_choices(self)
         if self.load_in_8bit and self.load_in_4bit:
             raise ValueError("`load_in_8bit=True` and `load_in_4bit=True` exclude each other: choose one.")
-        if isinstance(self.lora_target_modules, list) and len(self.lora_target_modules) == 1:
-            self.lora_target_modules = self.lora_target_modules[0]  # type: ignore[assignment]  # peft: a pattern
+        match self.lora_target_modules:
+            case [pattern] if not re.fullmatch(r"[\w.]+", pattern):  # peft takes a string for a pattern or a keyword
+                self.lora_target_modules = pattern  # type: ignore[assignment]
 
 
 @dataclass
