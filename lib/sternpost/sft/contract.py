@@ -42,6 +42,7 @@ METRICS = ("loss", "entropy", "mean_token_accuracy", "num_tokens", "aux_loss")
 HOOKS = ("prepare_dataset", "compute_loss", "training_step", "prediction_step", "evaluation_loop", "log")
 """Methods of `SFTTrainer` that a subclass may override."""
 
-CHECKPOINT = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training_args.bin",
-              "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")  # fmt: skip
-"""Files of a checkpoint of a full model trained in one process."""
+CHECKPOINT = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+              "chat_template.jinja", "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth",
+              "trainer_state.json")  # fmt: skip
+"""Files of a checkpoint of a full model trained in one process, whose tokenizer has a chat template."""
