@@ -26,8 +26,8 @@ def check_writable(directory: str | Path) -> None:
     except OSError as error:
         raise type(error)(
             error.errno,
-            f"`output_dir={str(directory)!r}` cannot be written: {error.strerror}. Choose another directory, or mend its "
-            "permissions or the space on its disk",
+            f"`output_dir={str(directory)!r}` cannot be written: {error.strerror}. Choose another directory, or mend "
+            "its permissions or the space on its disk",
         ) from error
 
 
@@ -50,8 +50,8 @@ def all_or_nothing(directory: str | Path) -> Iterator[None]:
         if not existed and directory.exists():
             directory.rmdir()
         raise OSError(
-            f"Saving to {str(directory)!r} failed: {error}. Nothing half-written was left there. Free space on the disk "
-            "or mend its permissions, then resume from the last checkpoint with `resume_from_checkpoint=True`."
+            f"Saving to {str(directory)!r} failed: {error}. Nothing half-written was left there. Free space on the "
+            "disk or mend its permissions, then resume from the last checkpoint with `resume_from_checkpoint=True`."
         ) from error
 
 
@@ -90,7 +90,7 @@ def resolve_resume(resume: bool | str | None, output_dir: str | Path) -> str | N
     last = last_whole(output_dir)
     if last is None:
         raise ValueError(
-            f"`resume_from_checkpoint=True` found no whole checkpoint in `output_dir={str(output_dir)!r}`. Leave it out "
-            "to start afresh, or name a checkpoint."
+            f"`resume_from_checkpoint=True` found no whole checkpoint in `output_dir={str(output_dir)!r}`. Leave it "
+            "out to start afresh, or name a checkpoint."
         )
     return last

@@ -41,7 +41,9 @@ def end_to_end(rows: list[tuple[Tensor, Tensor]]) -> tuple[dict, Tensor]:
     ids, labels = zip(*rows, strict=True)
     lengths = [len(row) for row in ids]
     positions = torch.cat([torch.arange(length) for length in lengths])[None]
-    return {"input_ids": torch.cat(ids)[None], "position_ids": positions, "seq_lengths": lengths}, torch.cat(labels)[None]
+    return {"input_ids": torch.cat(ids)[None], "position_ids": positions, "seq_lengths": lengths}, torch.cat(labels)[
+        None
+    ]
 
 
 def gradients(model) -> Tensor:
@@ -84,7 +86,11 @@ def test_layouts_equal_single_rows(name):
 
 
 @settings(max_examples=25, deadline=None)
-@given(lengths=st.lists(st.integers(2, 12), min_size=1, max_size=6), masked=st.sampled_from([0.0, 0.5, 0.95]), seed=st.integers(0, 99))
+@given(
+    lengths=st.lists(st.integers(2, 12), min_size=1, max_size=6),
+    masked=st.sampled_from([0.0, 0.5, 0.95]),
+    seed=st.integers(0, 99),
+)
 def test_rows_never_see_one_another(model_with_windows, lengths, masked, seed):
     """Whatever the lengths, rows laid end to end score as each row does by itself; sliding windows included."""
     torch.manual_seed(seed)

@@ -1,5 +1,7 @@
 """Activations in host memory."""
 
+import contextlib
+
 import torch
 from torch import nn
 
@@ -17,9 +19,7 @@ def test_large_activations_leave_and_come_back(monkeypatch):
     model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4))
     rows = torch.randn(10, 8)
     with offload_activations(model, host=torch.device("meta")):
-        saved = [
-            tensor for tensor in collect_saved(model(rows).sum()) if tensor.device.type == "meta"
-        ]
+        saved = [tensor for tensor in collect_saved(model(rows).sum()) if tensor.device.type == "meta"]
     shapes = {tuple(tensor.shape) for tensor in saved}
     assert (10, 16) in shapes
     assert not any(shape in {(16, 8), (4, 16), (8, 16), (16, 4)} for shape in shapes)
@@ -37,10 +37,8 @@ def collect_saved(output):
             if name.startswith("_raw_saved"):
                 raw = getattr(node, name)
                 for item in raw if isinstance(raw, tuple) else (raw,):
-                    try:
+                    with contextlib.suppress(RuntimeError):
                         found.append(item.data)
-                    except RuntimeError:
-                        pass
         queue += [parent for parent, _ in node.next_functions]
     return [item[1] if isinstance(item, tuple) else item for item in found if item is not None]
 

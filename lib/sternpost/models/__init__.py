@@ -1,1 +1,1 @@
-"""Loading a policy, scoring its tokens without holding logits, and the layouts of a batch that attention understands."""
+"""Loading a policy, scoring its tokens without holding logits, and keeping rows apart in attention."""

@@ -1,7 +1,7 @@
 """Rows laid end to end in one sequence, each attending only to itself, on any backend.
 
-transformers keeps such rows apart when their positions restart, by a dense mask of the whole batch (eager, sdpa, flex) or
-by their lengths (flash attention). With sdpa the mask costs the square of all tokens. Here each row goes through the
+transformers keeps such rows apart when their positions restart, by a dense mask of the whole batch (eager, sdpa, flex)
+or by their lengths (flash attention). With sdpa the mask costs the square of all tokens. Here each row goes through the
 kernel by itself: no mask at all, and the causal fast path.
 """
 

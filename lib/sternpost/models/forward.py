@@ -1,7 +1,7 @@
 """Teaches a causal language model to answer with [`TokenScores`] instead of logits.
 
-`enable_scoring(model)` once, then `model(**batch, score=ScoreRequest(labels))`. The request travels through whatever wraps
-the model (adapters, DDP, FSDP, DeepSpeed), so their hooks run as always; without `score=` the model is unchanged.
+`enable_scoring(model)` once, then `model(**batch, score=ScoreRequest(labels))`. The request travels through whatever
+wraps the model (adapters, DDP, FSDP, DeepSpeed), so their hooks run as always; without `score=` it is unchanged.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,11 @@ def enable_scoring(model: PreTrainedModel) -> None:
 
 
 def scoring_forward(
-    self: PreTrainedModel, *args: Any, score: ScoreRequest | None = None, seq_lengths: list[int] | None = None, **kwargs: Any
+    self: PreTrainedModel,
+    *args: Any,
+    score: ScoreRequest | None = None,
+    seq_lengths: list[int] | None = None,
+    **kwargs: Any,
 ) -> Any:
     """The model's own forward, or token scores if they are asked for."""
     layout = {} if seq_lengths is None else rows_arguments(self, seq_lengths, kwargs["input_ids"].device)
@@ -64,10 +68,11 @@ def score_hidden(hidden: Tensor, head: nn.Module, request: ScoreRequest, scale: 
     hidden = hidden[:, -request.labels.size(1) :][:, :-1]  # prompt tuning puts virtual tokens in front
     labels = request.labels[:, 1:]
     keep = labels != IGNORE
-    score = score_fused if type(head) is nn.Linear and not is_sharded(head.weight) else score_tiled
-    loss, *stats = score(
-        hidden[keep], head, labels[keep], scale, request.temperature, request.objective
-    )
+    options = (scale, request.temperature, request.objective)
+    if type(head) is nn.Linear and not is_sharded(head.weight):
+        loss, *stats = score_fused(hidden[keep], head, labels[keep], *options)
+    else:
+        loss, *stats = score_tiled(hidden[keep], head, labels[keep], *options)
     logps, entropy, top1 = (torch.zeros(keep.shape, device=keep.device).masked_scatter(keep, stat) for stat in stats)
     return TokenScores(loss, logps, entropy, top1, keep.float())
 
@@ -139,9 +144,7 @@ def keep_rows_apart(model: PreTrainedModel) -> bool:
     with probing(model) as tokens:
         alone = [model(input_ids=row, score=ScoreRequest(row)).logps for row in tokens.split((2, 4), dim=1)]
         position = torch.tensor([[0, 1, 0, 1, 2, 3]], device=tokens.device)
-        together = model(
-            input_ids=tokens, position_ids=position, seq_lengths=[2, 4], score=ScoreRequest(tokens)
-        ).logps
+        together = model(input_ids=tokens, position_ids=position, seq_lengths=[2, 4], score=ScoreRequest(tokens)).logps
     apart = not differ(torch.cat([together[:, :1], together[:, 2:]], dim=1), torch.cat(alone, dim=1))
     if not apart:
         model.set_attn_implementation(before)

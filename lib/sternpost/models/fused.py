@@ -180,7 +180,7 @@ class FusedObjective(Function):
         objective: Objective,
         needs: tuple[bool, bool, bool],
         dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         stats = hidden.new_zeros(3, len(targets), dtype=torch.float32)
         loss = hidden.new_zeros((), dtype=torch.float32)
         sums = Gradients(hidden, weight, bias, needs, dtype)

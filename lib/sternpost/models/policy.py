@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from accelerate import PartialState
@@ -19,7 +19,7 @@ from transformers import (
 from ..data.chat import tokenizer_of
 from ..templates import clone_chat_template
 
-ProcessingClass = PreTrainedTokenizerBase | ProcessorMixin
+ProcessingClass: TypeAlias = PreTrainedTokenizerBase | ProcessorMixin
 
 
 def load_policy(model: Any, auto_class: Any, args: Any, quantization_config: Any = None) -> Any:

@@ -23,17 +23,20 @@ Objective = Callable[[Float[Tensor, "N"]], Float[Tensor, "N"]]
 
 @dataclass
 class TokenScores(ModelOutput):
-    """Scores of each prediction. B rows of S tokens hold T = S - 1 predictions; entries without a label are zero."""
+    """Scores of each prediction. B rows of S tokens hold T = S - 1 predictions; entries without a label are zero.
+
+    The defaults are what `ModelOutput` asks for; all but `loss` and `aux_loss` are always there.
+    """
 
     loss: Float[Tensor, ""] | None = None
     """Sum of the objective over all labels, if one was asked for."""
-    logps: Float[Tensor, "B T"] | None = None
+    logps: Float[Tensor, "B T"] = None  # type: ignore[assignment]
     """Log-probability of each label; without gradient if an objective was asked for."""
-    entropy: Float[Tensor, "B T"] | None = None
+    entropy: Float[Tensor, "B T"] = None  # type: ignore[assignment]
     """Entropy of each next-token distribution, in nats."""
-    top1: Float[Tensor, "B T"] | None = None
+    top1: Float[Tensor, "B T"] = None  # type: ignore[assignment]
     """One where no other token is more likely than the label."""
-    mask: Float[Tensor, "B T"] | None = None
+    mask: Float[Tensor, "B T"] = None  # type: ignore[assignment]
     """One where there is a label."""
     aux_loss: Float[Tensor, ""] | None = None
     """Load-balancing loss of a mixture-of-experts model."""

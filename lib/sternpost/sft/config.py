@@ -5,9 +5,9 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from ..choices import check_choices
 from ..compat import resolve_activation_checkpointing
 from ..models.device import has_fast_bf16, on_accelerator
-from ..choices import check_choices
 from .contract import LossType, PackingStrategy, TruncationMode
 
 
@@ -112,7 +112,7 @@ def check_lengths(args: SFTConfig) -> None:
     if args.router_aux_loss_coef is not None and args.router_aux_loss_coef < 0:
         raise ValueError(f"`router_aux_loss_coef={args.router_aux_loss_coef}` must not be negative. 0 turns it off.")
     multiple = args.pad_to_multiple_of
-    if not (multiple in ("auto", None) or isinstance(multiple, int) and multiple > 0):
+    if not (multiple in ("auto", None) or (isinstance(multiple, int) and multiple > 0)):
         raise ValueError(f'`pad_to_multiple_of={multiple!r}` must be "auto", None or a positive integer.')
 
 
@@ -136,7 +136,8 @@ def check_combinations(args: SFTConfig) -> None:
             f"`label_smoothing_factor={args.label_smoothing_factor}` has no effect on the losses of `loss_type`. Leave "
             "it at 0, or pass `compute_loss_func` to the trainer."
         )
-    if args.parallelism_config is not None and (args.parallelism_config.cp_size > 1 or args.parallelism_config.sp_size > 1):
+    parallelism = args.parallelism_config
+    if parallelism is not None and max(parallelism.cp_size, parallelism.sp_size) > 1:
         raise ValueError(
             "`parallelism_config` with context or sequence parallelism is not supported: the loss needs whole rows. "
             "Use data or tensor parallelism."

@@ -1,4 +1,4 @@
-"""The data of supervised fine-tuning: rows -> tokens (`prepare`), tokens -> batches (the collators).
+"""The data of supervised fine-tuning: rows -> tokens (`prepare`), tokens -> batches (`DataCollatorForLanguageModeling`).
 
 rows of any format of `contract.ROWS`
   -> Preparation, one pass, a map batch at a time: check, render, tokenise, mask, truncate
@@ -13,28 +13,26 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from transformers.data.data_collator import DataCollatorMixin
 
 from ..data.batches import IGNORE, pad, positions, real_tokens, round_up
 from ..data.chat import ChatRenderer, ProcessingClass, Rendered, render_rows, tokenizer_of
 from ..data.packing import pack_dataset
-from ..data.rows import RowBatch, shown
+from ..data.rows import Chat, RowBatch, shown
 from ..data.splits import Outputs, Rows, column_names, map_rows
-from ..data.tokenized import integer_rows, token_rows
-from ..data.tokens import Encoded, encode
-from ..templates import require_generation_markers
+from ..data.tokenized import MASKS, apply_masks, integer_rows
+from ..data.tokens import Encoded, encode, end_token
+from ..templates import check_generation_markers
 from .config import SFTConfig
-from .vision import DataCollatorForVisionLanguageModeling
-
-__all__ = ["DataCollatorForLanguageModeling", "DataCollatorForVisionLanguageModeling", "prepare"]
 
 EMPTY = "with fewer than two tokens"
-UNLEARNED = "with nothing to learn (no completion or assistant turn, or all labels masked)"
-CUT_OFF = "whose learned part lies beyond `max_length`"
+UNLEARNED = "with nothing to learn: no completion, no assistant turn, or all labels masked"
+CUT_OFF = "with nothing to learn within `max_length`: the prompt alone is longer"
 REASONS = (EMPTY, UNLEARNED, CUT_OFF)
-"""Why a row is dropped."""
+"""Why rows are dropped."""
+
+FormattingFunc = Callable[[dict[str, Any]], str]
 
 
 def prepare(
@@ -43,7 +41,7 @@ def prepare(
     args: SFTConfig,
     *,
     packing: bool,
-    formatting_func: Callable[[dict[str, Any]], str] | None = None,
+    formatting_func: FormattingFunc | None = None,
     name: str = "train",
 ) -> Rows:
     """The rows of one split as tokens. Rows with images pass unchanged: their collator processes them.
@@ -52,45 +50,43 @@ def prepare(
         ValueError, TypeError: a column or a row is malformed (the message names it), or no row is left to learn from.
     """
     columns = column_names(dataset, name)
-    if has_images(columns):
-        check_images(processing_class, packing, name)
-        return dataset
-    if (args.dataset_kwargs or {}).get("skip_prepare_dataset"):
-        check_tokenized(columns, name)
+    if passes_unchanged(columns, processing_class, args, packing, name):
         return dataset
     step = Preparation.of(columns, processing_class, args, packing, formatting_func, name)
     dataset = map_rows(dataset, step, step.outputs, REASONS, name, args.dataset_num_proc)
     if args.shuffle_dataset and name == "train":
         dataset = dataset.shuffle(seed=args.seed)
-    if packing and "seq_lengths" not in columns:
-        map_kwargs = (
-            {"num_proc": args.dataset_num_proc, "desc": f"Packing {name}"} if isinstance(dataset, Dataset) else {}
-        )
-        dataset = pack_dataset(dataset, args.max_length, args.packing_strategy, map_kwargs)
+    if packing and "seq_lengths" not in step.outputs:
+        options = {"num_proc": args.dataset_num_proc, "desc": f"Packing {name}"} if isinstance(dataset, Dataset) else {}
+        dataset = pack_dataset(dataset, args.max_length, args.packing_strategy, options)
     return dataset
 
 
-def has_images(columns: Sequence[str]) -> bool:
-    """Whether rows with these columns go to the vision collator."""
-    return "images" in columns or "image" in columns
+def passes_unchanged(
+    columns: Sequence[str], processing_class: ProcessingClass, args: SFTConfig, packing: bool, name: str
+) -> bool:
+    """Whether rows are left as they are, because of their images or of `skip_prepare_dataset`.
 
-
-def check_images(processing_class: ProcessingClass, packing: bool, name: str) -> None:
-    if not isinstance(processing_class, ProcessorMixin):
-        raise ValueError(
-            f"the {name} data set has a column of images, but the `processing_class` is a tokenizer. Pass a processor, or "
-            "remove the column."
-        )
-    if packing:
-        raise ValueError(f"the {name} data set has images, and rows with images cannot be packed. Set `packing=False`.")
-
-
-def check_tokenized(columns: Sequence[str], name: str) -> None:
+    Raises:
+        ValueError: they cannot be, because a processor or the tokens are missing, or because images are to be packed.
+    """
+    if "images" in columns or "image" in columns:
+        if not isinstance(processing_class, ProcessorMixin):
+            raise ValueError(
+                f"the {name} data set has a column of images, but the `processing_class` is a tokenizer. Pass a "
+                "processor, or remove the column."
+            )
+        if packing:
+            raise ValueError(f"the {name} data set has images, and such rows cannot be packed. Set `packing=False`.")
+        return True
+    if not (args.dataset_kwargs or {}).get("skip_prepare_dataset"):
+        return False
     if "input_ids" not in columns:
         raise ValueError(
             f"`dataset_kwargs` skips the preparation, but the {name} data set has no column `input_ids`, only "
             f"{', '.join(columns)}. Tokenise it, or leave `skip_prepare_dataset` out."
         )
+    return True
 
 
 def format_of(columns: Sequence[str], text_field: str, name: str) -> str:
@@ -107,41 +103,30 @@ def format_of(columns: Sequence[str], text_field: str, name: str) -> str:
         if column in columns:
             return row_format
     raise ValueError(
-        f"the {name} data set has the columns {', '.join(columns)}, but needs `messages`, `conversations`, `prompt` and "
-        f"`completion`, `input_ids`, or `{text_field}`. Rename a column, set `dataset_text_field`, or pass "
+        f"the {name} data set has the columns {', '.join(columns)}, but needs `messages`, `conversations`, `prompt` "
+        f"and `completion`, `input_ids`, or `{text_field}`. Rename a column, set `dataset_text_field`, or pass "
         "`formatting_func`."
     )
 
 
-def check_masks(
-    columns: Sequence[str], row_format: str, completion_only: bool, assistant_only: bool, name: str
-) -> None:
-    """Raise if an option masks what rows of this format do not tell apart."""
-    given = row_format == "tokenized" and "labels" in columns
-    if completion_only and not given and row_format != "prompt_completion" and "completion_mask" not in columns:
-        raise ValueError(
-            f"`completion_only_loss=True` needs rows with `prompt` and `completion`, but the {name} data set has the columns "
-            f"{', '.join(columns)}. Leave it out, or for conversations set `assistant_only_loss=True`."
-        )
-    if assistant_only and not given and row_format in ("text", "tokenized") and "assistant_masks" not in columns:
-        raise ValueError(
-            f"`assistant_only_loss=True` needs conversations, but the {name} data set has the columns {', '.join(columns)}. "
-            "Set it to False, or pass rows with `messages`."
-        )
-
-
-def eos_id(tokenizer: PreTrainedTokenizerBase, eos_token: str | None) -> int | None:
-    """The id of the token that ends a text: of `eos_token`, else the tokenizer's own, if it has one.
+def check_masks(columns: Sequence[str], row_format: str, args: SFTConfig, name: str) -> None:
+    """Raise if an option masks what rows of this format do not tell apart.
 
     Raises:
-        ValueError: the vocabulary has no `eos_token`.
+        ValueError: there is no prompt to tell from a completion, or no assistant to tell from others.
     """
-    if eos_token is None:
-        return tokenizer.eos_token_id
-    token = tokenizer.get_vocab().get(eos_token)
-    if token is None:
-        raise ValueError(f"`eos_token={eos_token!r}` is not in the vocabulary. Use one of its tokens, or add it first.")
-    return token
+    if row_format == "tokenized" and "labels" in columns:
+        return
+    found = f"the {name} data set has the columns {', '.join(columns)}"
+    if args.completion_only_loss and row_format != "prompt_completion" and "completion_mask" not in columns:
+        raise ValueError(
+            f"`completion_only_loss=True` needs rows with `prompt` and `completion`, but {found}. Leave it out, or for "
+            "conversations set `assistant_only_loss=True`."
+        )
+    if args.assistant_only_loss and row_format in ("text", "tokenized") and "assistant_masks" not in columns:
+        raise ValueError(
+            f"`assistant_only_loss=True` needs conversations, but {found}. Set it to False, or pass rows with `messages`."
+        )
 
 
 @dataclass(frozen=True)
@@ -151,13 +136,13 @@ class Preparation:
     processing_class: ProcessingClass
     format: str
     text_field: str
-    eos_id: int | None
+    formatting_func: FormattingFunc | None
+    end_token: int | None
     max_length: int | None
     keep_end: bool
     completion_only: bool
     assistant_only: bool
     outputs: tuple[str, ...]
-    formatting_func: Callable[[dict[str, Any]], str] | None = None
 
     @classmethod
     def of(
@@ -166,7 +151,7 @@ class Preparation:
         processing_class: ProcessingClass,
         args: SFTConfig,
         packing: bool,
-        formatting_func: Callable[[dict[str, Any]], str] | None,
+        formatting_func: FormattingFunc | None,
         name: str,
     ) -> "Preparation":
         """What columns and options say about the rows before any is read.
@@ -175,106 +160,83 @@ class Preparation:
             ValueError: columns are missing, or an option needs columns or a template that are not there.
         """
         row_format = "text" if formatting_func else format_of(columns, args.dataset_text_field, name)
+        check_masks(columns, row_format, args, name)
         tokenized = row_format == "tokenized"
+        if args.assistant_only_loss and not tokenized:
+            check_generation_markers(processing_class)
         completion_only = args.completion_only_loss
         if completion_only is None:
-            completion_only = row_format == "prompt_completion" or tokenized and "completion_mask" in columns
-        check_masks(columns, row_format, completion_only, args.assistant_only_loss, name)
-        masked = completion_only or args.assistant_only_loss
-        masked = masked or tokenized and ("labels" in columns or "assistant_masks" in columns)
+            completion_only = row_format == "prompt_completion" or (tokenized and "completion_mask" in columns)
+        given = tokenized and ("labels" in columns or "assistant_masks" in columns)
+        masked = completion_only or args.assistant_only_loss or given
         packed = tokenized and "seq_lengths" in columns
-        uncut = packed or packing and args.packing_strategy != "bfd"
-        if args.assistant_only_loss and not tokenized:
-            require_generation_markers(processing_class)
+        uncut = packed or (packing and args.packing_strategy != "bfd")
         return cls(
             processing_class=processing_class,
             format=row_format,
             text_field=args.dataset_text_field,
-            eos_id=eos_id(tokenizer_of(processing_class), args.eos_token),
+            formatting_func=formatting_func,
+            end_token=end_token(tokenizer_of(processing_class), args.eos_token),
             max_length=None if uncut else args.max_length,
             keep_end=args.truncation_mode == "keep_end",
             completion_only=completion_only,
             assistant_only=args.assistant_only_loss,
             outputs=("input_ids", *["labels"] * masked, *["seq_lengths"] * packed),
-            formatting_func=formatting_func,
         )
 
     def __call__(self, rows: RowBatch) -> tuple[Outputs, list[str | None]]:
         if self.format == "tokenized":
-            outputs = self.tokenized(rows)
-        elif self.format == "text":
-            outputs = {"input_ids": self.text(rows)}
-        elif self.format == "prompt_completion":
-            outputs = self.prompt_completion(rows)
-        else:
-            outputs = self.messages(rows)
-        return self.cut(outputs)
+            return self.cut(self.tokenized(rows))
+        if self.format == "prompt_completion":
+            return self.cut(self.prompt_completion(rows))
+        if self.format == "text":
+            texts = rows.texts(self.text_field) if self.formatting_func is None else self.formatted(rows)
+            return self.cut({"input_ids": self.encode(texts, end=True).ids})
+        renderer = ChatRenderer(self.processing_class)
+
+        def render(chat: Chat, tools: list[Any] | None, options: dict[str, Any]) -> Rendered:
+            return renderer.render(chat, tools, self.assistant_only, **options)
+
+        return self.cut(self.labelled(render_rows(rows, self.format, rows.chats(self.format), render)))
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         return tokenizer_of(self.processing_class)
 
-    def text(self, rows: RowBatch) -> list[list[int]]:
-        """Texts, each ended."""
-        texts = rows.texts(self.text_field) if self.formatting_func is None else self.formatted(rows)
-        return [self.ended(ids) for ids in encode(self.tokenizer, texts, special_tokens=True).ids]
+    def encode(self, texts: list[str], end: bool) -> Encoded:
+        """Texts as tokens. Running text, unlike a rendered chat, is wrapped as the tokenizer does and ended."""
+        encoded = encode(self.tokenizer, texts, special_tokens=end, positions="labels" in self.outputs)
+        if end and self.end_token is not None:
+            encoded.ids = [ids if ids[-1:] == [self.end_token] else [*ids, self.end_token] for ids in encoded.ids]
+        return encoded
 
     def formatted(self, rows: RowBatch) -> list[str]:
-        texts = []
-        for at in range(len(rows)):
-            text = self.formatting_func(rows.row(at))
+        """What `formatting_func` makes of the rows."""
+        texts = [self.formatting_func(rows.row(at)) for at in range(len(rows))]
+        for at, text in enumerate(texts):
             if not isinstance(text, str):
-                way_out = "Return the text of one row."
-                raise TypeError(f"{rows.place(at)}: `formatting_func` returned {shown(text)}. {way_out}")
-            texts.append(text)
+                raise TypeError(f"{rows.place(at)}: `formatting_func` gave {shown(text)}. Return the text of the row.")
         return texts
 
-    def ended(self, ids: list[int]) -> list[int]:
-        return ids if self.eos_id is None or ids[-1:] == [self.eos_id] else [*ids, self.eos_id]
-
     def prompt_completion(self, rows: RowBatch) -> Outputs:
-        """Prompts with their completions: texts, ended, or conversations."""
-        if isinstance(next(iter(rows.columns["prompt"])), str):
-            prompts, completions = rows.texts("prompt"), rows.texts("completion")
-            rendered = [Rendered(a + b, len(a)) for a, b in zip(prompts, completions, strict=True)]
+        """Prompts with their completions: running texts, or conversations."""
+        if isinstance(rows.columns["prompt"][0], str):
             if self.assistant_only:
-                raise rows.error(
-                    0, "prompt", "`assistant_only_loss=True` needs messages, this is text", "Set it to False."
-                )
-            encoded = self.encode(rendered, special_tokens=True)
-            encoded.ids = [self.ended(ids) for ids in encoded.ids]
-        else:
-            rendered = self.replies(rows)
-            encoded = self.encode(rendered, special_tokens=False)
-        return self.labelled(encoded, rendered)
-
-    def replies(self, rows: RowBatch) -> list[Rendered]:
-        renderer = ChatRenderer(self.processing_class)
-        prompts, completions = rows.chats("prompt"), rows.chats("completion")
-        pairs = list(zip(prompts, completions, strict=True))
-        return render_rows(
-            rows,
-            "prompt",
-            pairs,
-            lambda pair, tools, kwargs: renderer.render_reply(*pair, tools, self.assistant_only, **kwargs),
-        )
-
-    def messages(self, rows: RowBatch) -> Outputs:
-        """Whole conversations."""
+                way_out = "Set it to False, or store lists of messages."
+                raise rows.error(0, "prompt", "`assistant_only_loss=True` needs messages, but this is text", way_out)
+            pairs = zip(rows.texts("prompt"), rows.texts("completion"), strict=True)
+            return self.labelled([Rendered(prompt + completion, len(prompt)) for prompt, completion in pairs], end=True)
         renderer = ChatRenderer(self.processing_class)
 
-        def render(chat: Any, tools: Any, kwargs: Any) -> Rendered:
-            return renderer.render(chat, tools, self.assistant_only, **kwargs)
+        def render(pair: tuple[Chat, Chat], tools: list[Any] | None, options: dict[str, Any]) -> Rendered:
+            return renderer.render_reply(*pair, tools, self.assistant_only, **options)
 
-        rendered = render_rows(rows, self.format, rows.chats(self.format), render)
-        return self.labelled(self.encode(rendered, special_tokens=False), rendered)
+        pairs = zip(rows.chats("prompt"), rows.chats("completion"), strict=True)
+        return self.labelled(render_rows(rows, "prompt", list(pairs), render))
 
-    def encode(self, rendered: list[Rendered], special_tokens: bool) -> Encoded:
-        masked = "labels" in self.outputs
-        return encode(self.tokenizer, [row.text for row in rendered], special_tokens, positions=masked)
-
-    def labelled(self, encoded: Encoded, rendered: list[Rendered]) -> Outputs:
-        """Ids and, if anything is masked, labels: completion and generated spans, or where both options hold, their overlap."""
+    def labelled(self, rendered: list[Rendered], end: bool = False) -> Outputs:
+        """Ids and, if an option masks something, labels: the completion, the generated spans, or what is both."""
+        encoded = self.encode([row.text for row in rendered], end)
         if "labels" not in self.outputs:
             return {"input_ids": encoded.ids}
         labels = []
@@ -288,46 +250,36 @@ class Preparation:
 
     def tokenized(self, rows: RowBatch) -> Outputs:
         """Rows that come as tokens: checked, with their masks applied."""
-        ids = token_rows(rows, len(self.tokenizer))
+        last = len(self.tokenizer) - 1
+        ids = integer_rows(rows, "input_ids", smallest=0, largest=last)
         outputs: Outputs = {"input_ids": ids}
         if "labels" in self.outputs:
-            outputs["labels"] = masked_labels(rows, ids, len(self.tokenizer), self.completion_only)
+            labels = integer_rows(rows, "labels", smallest=0, largest=last, like=ids, also=IGNORE)
+            masks = MASKS if self.completion_only else ("assistant_masks",)
+            outputs["labels"] = apply_masks(rows, labels or ids, masks)
         if "seq_lengths" in self.outputs:
-            outputs["seq_lengths"] = integer_rows(rows, "seq_lengths", smallest=1, total_of=ids)
+            outputs["seq_lengths"] = integer_rows(rows, "seq_lengths", smallest=1, total=ids)
         return outputs
 
     def cut(self, outputs: Outputs) -> tuple[Outputs, list[str | None]]:
         """The rows truncated to `max_length`, and for each why it is dropped, if it is."""
-        whole = outputs.get("labels")
-        lengths = [len(row) for row in outputs["input_ids"]]
+        whole, lengths = outputs, [len(row) for row in outputs["input_ids"]]
         if self.max_length is not None and max(lengths, default=0) > self.max_length:
             kept = slice(-self.max_length, None) if self.keep_end else slice(self.max_length)
-            outputs = {column: [row[kept] for row in values] for column, values in outputs.items()}
+            outputs = {column: [row[kept] for row in values] for column, values in whole.items()}
         dropped = [EMPTY if length < 2 else None for length in lengths]
         for at, row in enumerate(outputs.get("labels", ())):
             # The first label of a row is never learned: nothing comes before it that could predict it.
             if dropped[at] is None and (row[1:] == IGNORE).all():
-                dropped[at] = UNLEARNED if (whole[at][1:] == IGNORE).all() else CUT_OFF
+                dropped[at] = UNLEARNED if (whole["labels"][at][1:] == IGNORE).all() else CUT_OFF
         return outputs, dropped
-
-
-def masked_labels(rows: RowBatch, ids: list[np.ndarray], vocabulary: int, completion_only: bool) -> list[np.ndarray]:
-    """The column `labels`, else the ids, with what the columns `completion_mask` and `assistant_masks` exclude masked."""
-    labels = ids
-    if "labels" in rows.columns:
-        labels = integer_rows(rows, "labels", smallest=IGNORE, largest=vocabulary - 1, like=ids)
-    for column in ["completion_mask"] * completion_only + ["assistant_masks"]:
-        if column in rows.columns:
-            masks = integer_rows(rows, column, smallest=0, largest=1, like=ids)
-            labels = [np.where(mask == 1, row, IGNORE) for mask, row in zip(masks, labels, strict=True)]
-    return labels
 
 
 @dataclass
 class DataCollatorForLanguageModeling(DataCollatorMixin):
     """Rows of tokens -> one batch: padded on the right, or laid end to end.
 
-    Rows are laid end to end if `padding_free` says so or if they are packed (have `seq_lengths`). Such a batch tells the
+    Rows are laid end to end if `padding_free` says so or if they are packed (have `seq_lengths`). Such a batch holds the
     lengths of its documents as a list on the host, and the first label of each is masked.
     """
 
@@ -349,12 +301,11 @@ class DataCollatorForLanguageModeling(DataCollatorMixin):
             batch["position_ids"] = torch.arange(input_ids.size(1)) * attention_mask
         return batch
 
-    def end_to_end(self, examples: list[dict[str, Any]]) -> dict[str, Tensor | list[int]]:
+    def end_to_end(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         lengths = [int(n) for example in examples for n in example.get("seq_lengths") or [len(example["input_ids"])]]
-        total = sum(lengths)
-        filler = round_up(total, self.pad_to_multiple_of) - total
-        ids = np.concatenate([example["input_ids"] for example in examples] + [np.full(filler, self.pad_token_id)])
-        labels = np.concatenate([labels_of(example) for example in examples] + [np.full(filler, IGNORE)])
+        filler = round_up(sum(lengths), self.pad_to_multiple_of) - sum(lengths)
+        ids = np.concatenate([*(example["input_ids"] for example in examples), np.full(filler, self.pad_token_id)])
+        labels = np.concatenate([*map(labels_of, examples), np.full(filler, IGNORE)])
         lengths += [filler] * (filler > 0)
         labels[np.cumsum(lengths) - lengths] = IGNORE
         return {
@@ -366,6 +317,9 @@ class DataCollatorForLanguageModeling(DataCollatorMixin):
 
 
 def labels_of(example: dict[str, Any]) -> Sequence[int]:
-    """The labels of a row of tokens, which are its ids if it has none."""
-    labels = example.get("labels")
-    return example["input_ids"] if labels is None else labels
+    """The labels of a row of tokens, which are its ids if it has none, with its masks applied."""
+    labels = example["input_ids"] if example.get("labels") is None else example["labels"]
+    for mask in MASKS:
+        if example.get(mask) is not None:
+            labels = np.where(np.asarray(example[mask]) == 1, labels, IGNORE)
+    return labels

@@ -1,17 +1,17 @@
 """Supervised fine-tuning.
 
-    row {text | prompt, completion | messages | conversations | input_ids} -> tokens and labels     data.py
-    tokens -> batch, padded or laid end to end                                                      data.py
-    batch -> log-probability of each label, without logits                                          models/forward.py
-    log-probability -> loss                                                                         loss.py
-    the order of these things, and what is logged and saved                                         this file
+row {text | prompt, completion | messages | conversations | input_ids} -> tokens and labels     data.py
+tokens -> batch, padded or laid end to end                                                      data.py
+batch -> log-probability of each label, without logits                                          models/forward.py
+log-probability -> loss                                                                         loss.py
+the order of these things, and what is logged and saved                                         this file
 """
 
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from datasets import Dataset, IterableDataset
@@ -49,8 +49,8 @@ from .data import DataCollatorForLanguageModeling, column_names, prepare
 from .loss import LOSSES, TokenLoss
 from .vision import DataCollatorForVisionLanguageModeling
 
-Rows = Dataset | IterableDataset
-Scorer = Callable[[nn.Module, dict[str, Any], ScoreRequest], TokenScores]
+Rows: TypeAlias = Dataset | IterableDataset
+Scorer: TypeAlias = Callable[[nn.Module, dict[str, Any], ScoreRequest], TokenScores]
 
 
 class SFTTrainer(Trainer):
@@ -136,7 +136,8 @@ class SFTTrainer(Trainer):
         packs = args.packing if args.eval_packing is None else args.eval_packing
         if vision and args.padding_free:
             raise ValueError("`padding_free=True` is not supported for rows with images. Leave it out.")
-        wants_padding = any((vision, data_collator, scorer, compute_loss_func, compute_metrics, preprocess_logits_for_metrics))
+        wants_logits = any((compute_loss_func, compute_metrics, preprocess_logits_for_metrics))
+        wants_padding = any((vision, data_collator, scorer, wants_logits))
         end_to_end = lays_end_to_end(args, base_of(policy), wants_padding)
         if data_collator is None and vision:
             learn_completion = args.completion_only_loss
@@ -178,7 +179,7 @@ class SFTTrainer(Trainer):
         )
         if self.args.n_gpu > 1:
             raise ValueError(
-                f"{self.args.n_gpu} devices are visible to one process, which would split batches with nn.DataParallel. "
+                f"{self.args.n_gpu} devices are visible to one process, which would cut batches up (nn.DataParallel). "
                 "Start one process per device with `accelerate launch` or `torchrun`, or set CUDA_VISIBLE_DEVICES."
             )
         self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
@@ -215,6 +216,8 @@ class SFTTrainer(Trainer):
         labels = inputs["labels"]
         request = ScoreRequest(labels, self.loss_fn, router=bool(self.router_coefficient))
         scores = self.scorer(model, batch, request)
+        if scores.loss is None:
+            raise ValueError("The `scorer` returned no loss, though the request has an objective. Sum it over labels.")
 
         learned = scores.mask.sum()
         shares = 1
@@ -229,7 +232,7 @@ class SFTTrainer(Trainer):
             "entropy": (scores.entropy.sum(), learned),
             "mean_token_accuracy": (scores.top1.sum(), learned),
         }
-        if self.router_coefficient:
+        if scores.aux_loss is not None:
             steps = self.current_gradient_accumulation_steps if model.training else 1
             loss = loss + self.router_coefficient * scores.aux_loss / steps
             metrics["aux_loss"] = (scores.aux_loss, torch.ones_like(scores.aux_loss))
@@ -239,7 +242,8 @@ class SFTTrainer(Trainer):
     def record(self, metrics: dict[str, tuple[Tensor, Tensor]], batch: dict[str, Any], training: bool) -> None:
         """Add a micro-batch to the metrics of the next log line."""
         if not training:
-            return self.metrics["eval"].add(metrics)
+            self.metrics["eval"].add(metrics)
+            return
         del metrics["loss"]  # transformers logs it
         mask = batch.get("attention_mask")
         tokens = torch.tensor(batch["input_ids"].numel()) if mask is None else mask.sum()
@@ -308,10 +312,9 @@ class SFTTrainer(Trainer):
             super()._save_checkpoint(model, trial)
 
     def _set_signature_columns_if_needed(self) -> None:
-        if self._signature_columns is None:
-            text = ["input_ids", "labels", "seq_lengths", "completion_mask", "assistant_masks"]
-            vision = ["messages", "prompt", "completion", "images", "image", "tools", "chat_template_kwargs"]
-            self._signature_columns = text + vision
+        text = ["input_ids", "labels", "seq_lengths", "completion_mask", "assistant_masks"]
+        vision = ["messages", "prompt", "completion", "images", "image", "tools", "chat_template_kwargs"]
+        self._signature_columns = [*text, *vision, self.args.dataset_text_field]
 
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Tensor | None:
         """Learned tokens of an optimizer step; the first label of a row is never predicted."""

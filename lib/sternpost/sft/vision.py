@@ -1,6 +1,6 @@
 """Rows with images -> batches. Images are processed when a batch is made, so that their tensors are never stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,10 @@ TEXT_KEYS = ("input_ids", "attention_mask", "labels", "token_type_ids", "mm_toke
 
 @dataclass
 class DataCollatorForVisionLanguageModeling(DataCollatorMixin):
-    """Rows with `images` or `image`, and `messages`, `prompt` and `completion`, or text -> one batch, padded on the right.
+    """Rows with `images` or `image`, and `messages`, `prompt` and `completion`, or text -> one batch padded on the right.
 
-    Padding and the places of images are never learned; nor is the prompt with `completion_only_loss`, or what the template
-    does not mark as generated with `assistant_only_loss`.
+    Padding and the places of images are never learned; nor is, with `completion_only_loss`, the prompt, or, with
+    `assistant_only_loss`, what the template does not mark as generated.
     """
 
     processor: ProcessorMixin
@@ -52,28 +52,30 @@ class DataCollatorForVisionLanguageModeling(DataCollatorMixin):
             pad_to_multiple_of=self.pad_to_multiple_of,
             return_tensors="pt",
         )
-        real = batch["attention_mask"].bool()
         image = torch.isin(batch["input_ids"], torch.tensor(image_tokens(self.processor)))
-        learned = real & ~image
+        learned = batch["attention_mask"].bool() & ~image
         if self.completion_only_loss or self.assistant_only_loss:
-            encoded = encode(self.processor.tokenizer, [row.text for row in rendered], not chat, positions=True)
-            for at, row in enumerate(rendered):
-                mask = encoded.mask(at, row.generated if self.assistant_only_loss else [(0, len(row.text))])
-                if self.completion_only_loss:
-                    mask[: encoded.first_token(at, row.prompt_end)] = False
-                places = places_in(
-                    batch["input_ids"][at][real[at]].tolist(), encoded.ids[at], image_tokens(self.processor)
-                )
-                if places is None:
-                    problem = "the processor changes the text between images, so that what is learned cannot be found"
-                    raise rows.error(
-                        at, "images", problem, "Set `completion_only_loss` and `assistant_only_loss` to False."
-                    )
-                inside = torch.zeros_like(learned[at])
-                inside[places[mask]] = True
-                learned[at] &= inside
+            learned &= self.learned(rows, rendered, batch)
         batch["labels"] = batch["input_ids"].where(learned, IGNORE)
         return self.cut(rows, dict(batch), image)
+
+    def learned(self, rows: RowBatch, rendered: list[Rendered], batch: Mapping[str, Tensor]) -> Tensor:
+        """`[B, S]`: which tokens the options let be learned, found in the texts before their images were expanded."""
+        texts = [row.text for row in rendered]
+        encoded = encode(self.processor.tokenizer, texts, special_tokens=not is_chat(rows), positions=True)
+        learned = torch.zeros_like(batch["input_ids"], dtype=torch.bool)
+        for at, row in enumerate(rendered):
+            mask = encoded.mask(at, row.generated if self.assistant_only_loss else [(0, len(row.text))])
+            if self.completion_only_loss:
+                mask[: encoded.first_token(at, row.prompt_end)] = False
+            expanded = batch["input_ids"][at][batch["attention_mask"][at].bool()].tolist()
+            places = places_in(expanded, encoded.ids[at], image_tokens(self.processor))
+            if places is None:
+                problem = "the processor changes the text around images, so that what is learned cannot be found in it"
+                way_out = "Set `completion_only_loss` and `assistant_only_loss` to False."
+                raise rows.error(at, "images", problem, way_out)
+            learned[at, places[mask]] = True
+        return learned
 
     def texts(self, rows: RowBatch) -> list[Rendered]:
         """Running text, which must hold the placeholders of its images."""
