@@ -120,7 +120,7 @@ def _alias(node: ast.expr, scope: griffe.Object, resolver: Resolver) -> tuple[as
     if isinstance(found, External) or not isinstance(found, griffe.Attribute) or found.value is None:
         return None
     value = parse_expression(str(found.value))
-    if found.parent is None or not isinstance(value, ast.Subscript | ast.BinOp):
+    if found.parent is None or not isinstance(value, ast.Subscript | ast.BinOp | ast.Name | ast.Attribute):
         return None
     return value, found.parent
 

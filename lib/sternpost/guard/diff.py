@@ -4,26 +4,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from .callables import Signature, compare_signatures
-from .changes import Change
-from .facts import Fact, Origin, Snapshot
-from .renames import match, members_alike, names_alike
+from .changes import Change, Op
+from .facts import CONTRACT, EXPERIMENTAL, Fact, Origin, Snapshot
+from .flat import FLAT, Causes, flat_changes, follows, keyed
+from .renames import match, members_alike
 from .values import same_value
-
-FLAT = ("row", "column", "batch", "metric", "checkpoint", "command", "flag", "script", "python", "extra", "dependency")
-"""Kinds of facts that stand by themselves: they belong to a room, a command or the distribution."""
-
-Causes = set[tuple[str, tuple[str, str, str]]]
-"""What happened to which fact, by its key."""
 
 
 def compare(old: Snapshot, new: Snapshot) -> list[Change]:
     """All differences, in a stable order."""
     objects = ObjectDiff(old, new)
-    changes = [*objects.changes(), *_flat(old, new)]
-    causes: Causes = {
-        (change.op, fact.key) for change in changes for fact in (change.old, change.new) if fact is not None
-    }
-    changes = [change for change in changes if not _follows(change, causes)]
+    changes = [*objects.changes(), *flat_changes(old, new)]
+    causes: Causes = {(c.detail or c.op, fact.key) for c in changes for fact in (c.old, c.new) if fact is not None}
+    changes = [c for c in changes if not follows(c, causes) and not _unknown(c.fact, new.unreadable)]
     tiered = [replace(change, tier=_tier(change, old, new)) for change in changes]
     return sorted(tiered, key=lambda change: (change.fact.key, change.op, change.detail))
 
@@ -34,6 +27,7 @@ class ObjectDiff:
     def __init__(self, old: Snapshot, new: Snapshot) -> None:
         self.old = old
         self.new = new
+        self.gone = {f.owner for f in old.kind("module") if f.owner not in new.names}
         self.renamed = self._renamed_names()
 
     def changes(self) -> Iterator[Change]:
@@ -51,33 +45,37 @@ class ObjectDiff:
                 yield Change("added", fact.kind, None, fact)
 
     def _lost_names(self) -> Iterator[Change]:
-        """One change per lost object: other paths that it had go with it."""
+        """One change per lost object: other paths that it had go with it, and a module takes along what it held."""
         lost = [fact for path, fact in self.old.names.items() if path not in self.new.names]
         homes = {fact.owner for fact in lost}
-        gone_modules = {fact.owner for fact in lost if fact.kind == "module"}
         for fact in lost:
             home = self.old.home(fact.owner)
-            module = fact.owner.rpartition(".")[0]
-            if fact.kind == "alias" and home != fact.owner and (home in homes or module in gone_modules):
+            if _inside(fact.owner, self.gone) or (fact.kind == "alias" and home != fact.owner and home in homes):
                 continue
-            also = tuple(sorted(f.owner for f in lost if f is not fact and self.old.home(f.owner) == fact.owner))
-            if fact.owner in self.renamed:
-                yield Change("renamed", fact.kind, fact, self.new.names[self.renamed[fact.owner]], also=also)
-            elif module not in gone_modules:
-                yield Change("removed", fact.kind, fact, self._survivor(fact), near=self._near(module), also=also)
+            if fact.kind == "module":
+                also = [f.owner for f in lost if f.kind != "alias" and _inside(f.owner, {fact.owner})]
+            else:
+                also = [f.owner for f in lost if f is not fact and self.old.home(f.owner) == fact.owner]
+            op: Op = "renamed" if fact.owner in self.renamed else "removed"
+            now = self.new.names[self.renamed[fact.owner]] if op == "renamed" else self._survivor(fact)
+            near = self._near(fact.owner.rpartition(".")[0])
+            yield Change(op, fact.kind, fact, now, near=near, also=tuple(sorted(also)))
 
     def _survivor(self, fact: Fact) -> Fact | None:
         """Another public path under which a lost name can still be imported."""
         home = self.old.home(fact.owner)
-        paths = [path for path in self.old.names if path in self.new.names and self.old.home(path) == home]
-        return self.new.names[paths[0]] if paths else None
+        paths = (path for path in self.old.names if path in self.new.names and self.old.home(path) == home)
+        return next((self.new.names[path] for path in paths if self.new.names[path].kind != "name"), None)
 
     def _renamed_names(self) -> dict[str, str]:
         """Old path -> new path of objects that are probably the same."""
         lost = [
             fact
             for path, fact in self.old.names.items()
-            if path not in self.new.names and fact.kind != "alias" and self._survivor(fact) is None
+            if path not in self.new.names
+            and fact.kind not in ("alias", "module")
+            and not _inside(path, self.gone)
+            and self._survivor(fact) is None
         ]
         fresh = [
             f for path, f in self.new.names.items() if path not in self.old.names and f.kind not in ("alias", "module")
@@ -101,7 +99,7 @@ class ObjectDiff:
     # ---- One object, old and new
 
     def _object(self, old: Fact, new: Fact) -> Iterator[Change]:
-        if old.get("tier") != new.get("tier"):
+        if old.get("tier") != new.get("tier") and old.owner not in self.renamed:
             yield Change("changed", old.kind, old, new, "tier")
         if "name" in (old.kind, new.kind) or "alias" in (old.kind, new.kind):
             return  # at least one of them cannot be read
@@ -117,11 +115,12 @@ class ObjectDiff:
         yield from self._attributes(old.owner, new.owner, new.origin)
 
     def _bases(self, old: Fact, new: Fact) -> Iterator[Change]:
-        """A base that is imported from elsewhere in its package is the same base."""
-        kept = {_base_name(fact.name) for fact in self.new.owned("base", new.owner)}
+        """A base that has become one of a base is still there; one imported from elsewhere in its package is one."""
+        kept = {_base_name(base) for base in _ancestors(self.new, new.owner)}
         for fact in self.old.owned("base", old.owner):
             home = self.new.home(fact.name) or self.renamed.get(fact.name, fact.name)
-            if _base_name(fact.name) not in kept and _base_name(home) not in kept:
+            promised = self.old.tier(fact.name) != EXPERIMENTAL or self.old.tier(old.owner) == EXPERIMENTAL
+            if promised and _base_name(fact.name) not in kept and _base_name(home) not in kept:
                 yield Change("removed", "base", fact, None, near=new.origin)
 
     def _callable(self, old: Fact, new: Fact, hook: bool) -> Iterator[Change]:
@@ -142,7 +141,7 @@ class ObjectDiff:
         """Choices that are gone; where none are left any value may be accepted."""
         old, new = self.old.owned("choice", before), self.new.owned("choice", after)
         if old and new:
-            yield from _keyed(old, new, new[0].origin)
+            yield from keyed(old, new, new[0].origin)
 
     def _methods(self, old: Fact, new: Fact) -> Iterator[Change]:
         hooks = {fact.name: fact for fact in self.old.owned("hook", old.owner)}
@@ -187,70 +186,7 @@ class ObjectDiff:
     def _attributes(self, before: str, after: str, near: Origin | None) -> Iterator[Change]:
         old, new = self.old.owned("attribute", before), self.new.owned("attribute", after)
         replaced = {f.name for kind in ("field", "method") for f in self.new.owned(kind, after)}
-        yield from (c for c in _keyed(old, new, near) if c.fact.name not in replaced or c.op == "added")
-
-
-# ---- Facts that stand by themselves
-
-
-def _flat(old: Snapshot, new: Snapshot) -> Iterator[Change]:
-    for kind in FLAT:
-        owners = {fact.owner for snapshot in (old, new) for fact in snapshot.kind(kind)}
-        for owner in sorted(owners):
-            before, after = old.owned(kind, owner), new.owned(kind, owner)
-            if kind == "column":
-                before = _no_longer_read(before, after)
-            near = new.names[owner].origin if owner in new.names else None
-            yield from _keyed(before, after, near or (after[0].origin if after else None))
-
-
-def _no_longer_read(before: tuple[Fact, ...], after: tuple[Fact, ...]) -> tuple[Fact, ...]:
-    """Without the columns that other rows of the room still have, or that only became optional or required."""
-    known = {fact.name for fact in after}
-    read = {fact.name.rpartition(".")[2] for fact in after}
-    return tuple(fact for fact in before if fact.name in known or fact.name.rpartition(".")[2] not in read)
-
-
-def _keyed(old: Iterable[Fact], new: Iterable[Fact], near: Origin | None) -> Iterator[Change]:
-    """Lost, new and changed among facts of one kind and owner; what was renamed is told once."""
-    before, after = {fact.name: fact for fact in old}, {fact.name: fact for fact in new}
-    lost = [fact for name, fact in before.items() if name not in after]
-    fresh = [fact for name, fact in after.items() if name not in before]
-    renamed = match(lost, fresh, names_alike)
-    for fact in lost:
-        if fact in renamed:
-            yield Change("renamed", fact.kind, fact, renamed[fact], near=near)
-        else:
-            yield Change("removed", fact.kind, fact, None, near=near)
-    yield from (Change("added", fact.kind, None, fact) for fact in fresh if fact not in renamed.values())
-    for name in before.keys() & after.keys():
-        one, other = before[name], after[name]
-        for detail in sorted({key for key, _ in (*one.details, *other.details)}):
-            if not same_value(one.get(detail), other.get(detail)):
-                yield Change("changed", one.kind, one, other, detail)
-
-
-def _follows(change: Change, causes: Causes) -> bool:
-    """Whether another change is the cause of this one: a part of what is lost is lost, a part of what is new is new."""
-    if change.op == "changed":
-        return False
-    ops = ("removed", "renamed") if change.old is not None else ("added", "renamed")
-    return any((op, whole) in causes for op in ops for whole in _wholes(change.fact))
-
-
-def _wholes(fact: Fact) -> list[tuple[str, str, str]]:
-    """Keys of the facts that this one is a part of."""
-    if fact.kind == "flag":  # it comes and goes with its command, and with the field that it sets
-        script, _, command = fact.owner.partition(":")
-        class_, _, field = (fact.get("field") or "").rpartition(".")
-        return [("command", script, command), ("field", class_, field), ("class", class_, "")]
-    if fact.kind == "dependency" and fact.owner.endswith("]"):
-        name, _, extra = fact.owner[:-1].partition("[")
-        return [("extra", name, extra)]
-    wholes = [("module", fact.owner, "")] if fact.kind in FLAT else []
-    if fact.kind in ("column", "batch") and "." in fact.name:
-        wholes.append(("row" if fact.kind == "column" else "batch", fact.owner, fact.name.partition(".")[0]))
-    return wholes
+        yield from (c for c in keyed(old, new, near) if c.fact.name not in replaced or c.op == "added")
 
 
 def _grouped(changes: list[Change]) -> Iterator[Change]:
@@ -277,6 +213,31 @@ def _members(snapshot: Snapshot, owner: str) -> frozenset[str]:
 
 def _owner(fact: Fact) -> str:
     return f"{fact.owner}.{fact.name}" if fact.name else fact.owner
+
+
+def _unknown(fact: Fact, unreadable: frozenset[str]) -> bool:
+    """Whether a fact of the old side would stand in a file of the new side that could not be read."""
+    if not unreadable:
+        return False
+    if fact.kind in ("command", "flag"):
+        return True  # which file makes the commands, only the extraction knows
+    room = fact.kind in FLAT and f"{fact.owner}.{CONTRACT}" in unreadable
+    return room or fact.owner in unreadable or _inside(fact.owner, unreadable)
+
+
+def _inside(path: str, modules: Iterable[str]) -> bool:
+    return any(path.startswith(f"{module}.") for module in modules)
+
+
+def _ancestors(snapshot: Snapshot, owner: str) -> set[str]:
+    """The bases of a class, and theirs as far as they are public."""
+    found: set[str] = set()
+    ahead = [owner]
+    while ahead:
+        bases = {fact.name for fact in snapshot.owned("base", ahead.pop())} - found
+        found |= bases
+        ahead += bases
+    return found
 
 
 def _base_name(path: str) -> tuple[str, str]:

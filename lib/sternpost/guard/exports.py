@@ -5,13 +5,10 @@ from keyword import iskeyword
 
 import griffe
 
-from .facts import STABLE
+from .facts import CONTRACT, STABLE
 from .resolve import Definition, External, Resolver
 from .settings import Settings
 from .values import literal
-
-CONTRACT = "contract"
-"""A package with a module of this name is a room."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,8 @@ def public_modules(resolver: Resolver, settings: Settings) -> list[str]:
         m for m in resolver.tree.files if is_room(resolver, m) and not any(p.startswith("_") for p in m.split("."))
     }
     named = {module for module in resolver.tree.files if settings.is_public(module)}
-    return sorted(rooms | named, key=lambda module: (module.count("."), module))
+    contracts = {f"{room}.{CONTRACT}" for room in rooms}  # their content is promised, not their names
+    return sorted((rooms | named) - contracts, key=lambda module: (module.count("."), module))
 
 
 def public_exports(resolver: Resolver, settings: Settings) -> list[Export]:
@@ -46,7 +44,12 @@ def public_exports(resolver: Resolver, settings: Settings) -> list[Export]:
                 f"{module_path}.{name}": resolver.member(module, name) for name in exported_names(resolver, module)
             }
     homes: dict[str, str] = {}
-    for path in sorted(paths, key=lambda path: (settings.tier(path) != STABLE, path.count("."), path)):
+
+    def rank(path: str) -> tuple[bool, int, bool, str]:
+        own_name = path.rpartition(".")[2] == getattr(paths[path], "name", None)
+        return (settings.tier(path) != STABLE, path.count("."), not own_name, path)
+
+    for path in sorted(paths, key=rank):
         homes.setdefault(_identity(path, paths[path]), path)
     return [Export(path, homes[_identity(path, found)], found) for path, found in sorted(paths.items())]
 

@@ -8,8 +8,8 @@ from .annotations import choices, type_text
 from .classes import ClassReader, lineage
 from .commands import command_facts
 from .distribution import Distribution
-from .exports import CONTRACT, Export, is_room, public_exports, public_modules
-from .facts import Fact, Origin, Problem, Snapshot, make_fact
+from .exports import Export, is_room, public_exports, public_modules
+from .facts import CONTRACT, Fact, Origin, Problem, Snapshot, make_fact
 from .promises import Contract
 from .resolve import External, Resolver
 from .settings import Settings
@@ -42,7 +42,7 @@ class Extractor:
         self.homes = {e.definition.path: e.home for e in self.exports if isinstance(e.definition, griffe.Class)}
         for part in (self._api, self._commands, self._distribution):
             facts += part()
-        return Snapshot.of(facts, [*self.problems, *self.tree.problems])
+        return Snapshot.of(facts, [*self.problems, *self.tree.problems], self.tree.unreadable)
 
     def _api(self) -> list[Fact]:
         hooks: dict[str, frozenset[str]] = {}

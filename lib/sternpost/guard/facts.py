@@ -36,10 +36,13 @@ KINDS = {
 NAMES = ("module", "class", "function", "constant", "alias", "name")
 """Kinds of facts that state that a dotted path can be imported."""
 
+CONTRACT = "contract"
+"""A package with a module of this name is a room."""
+
 STABLE, EXPERIMENTAL, LEGACY = "stable", "experimental", "legacy"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Origin:
     """A place in a file: of source or of a snapshot."""
 
@@ -88,7 +91,7 @@ def make_fact(kind: str, owner: str, name: str = "", origin: Origin | None = Non
     return Fact(kind, owner, name, known, origin)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A file that could not be read or understood; what other files say stays known."""
 
@@ -105,14 +108,19 @@ class Snapshot:
 
     facts: tuple[Fact, ...]
     problems: tuple[Problem, ...] = ()
+    unreadable: frozenset[str] = frozenset()
+    """Modules that could not be read: what is not stated of them may hold all the same."""
 
     @classmethod
-    def of(cls, facts: Iterable[Fact], problems: Iterable[Problem] = ()) -> "Snapshot":
+    def of(cls, facts: Iterable[Fact], problems: Iterable[Problem] = (), unreadable: Iterable[str] = ()) -> "Snapshot":
         """Order the facts; of facts with the same key the first one counts."""
         unique: dict[tuple[str, str, str], Fact] = {}
         for fact in facts:
             unique.setdefault(fact.key, fact)
-        return cls(tuple(unique[key] for key in sorted(unique)), tuple(sorted(set(problems))))
+        in_order = sorted(
+            set(problems), key=lambda problem: (problem.origin.file, problem.origin.line or 0, problem.message)
+        )
+        return cls(tuple(unique[key] for key in sorted(unique)), tuple(in_order), frozenset(unreadable))
 
     @cached_property
     def by_key(self) -> dict[tuple[str, str, str], Fact]:

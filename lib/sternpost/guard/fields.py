@@ -63,9 +63,10 @@ def _own_fields(class_: griffe.Class, resolver: Resolver) -> Iterator[ConfigFiel
 
 
 def is_field(attribute: griffe.Attribute) -> bool:
-    """Whether an annotated attribute of a dataclass is a field: no property, no `ClassVar` (to griffe, class level only)."""
+    """Whether an annotated attribute of a dataclass is a field: no property and no `ClassVar`."""
     labels = attribute.labels
-    return "property" not in labels and not ("class-attribute" in labels and "instance-attribute" not in labels)
+    class_variable = "class-attribute" in labels and "instance-attribute" not in labels  # as griffe tells them
+    return "property" not in labels and not class_variable
 
 
 def _decorated_keyword_only(class_: griffe.Class) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from .changes import Change
-from .facts import EXPERIMENTAL, Fact, Origin
+from .facts import EXPERIMENTAL, NAMES, Fact, Origin
 from .rules import Bump, Rule, all_rules
 
 
@@ -29,6 +29,11 @@ class Finding:
     @property
     def blocking(self) -> bool:
         return self.bump == "major" and self.tier != EXPERIMENTAL
+
+
+_OVERRIDES = ", and subclasses that override it"
+_MISSING = {"binding": "ordinary", "kind": "positional or keyword", "floor": "any", "ceiling": "any", "async": "no"}
+"""What it means when a fact does not have one of these details."""
 
 
 def judge(changes: Iterable[Change], rules: Iterable[Rule] | None = None) -> list[Finding]:
@@ -62,9 +67,8 @@ def _finding(rule: Rule, change: Change) -> Finding:
         "owner": fact.owner.replace(":", " ") if fact.kind in ("flag", "command") else fact.owner,
         "path": fact.path,
         "now": (new.name or new.owner) if new else "",
-        "detail": change.detail,
-        "old": change.before or "plain",
-        "new": change.after or "positional or keyword",
+        "old": change.before or _MISSING.get(change.detail, ""),
+        "new": change.after or _MISSING.get(change.detail, ""),
         "old_kind": old.kind if old else "",
         "new_kind": new.kind if new else "",
         "also": ", ".join(also),
@@ -82,14 +86,14 @@ def _finding(rule: Rule, change: Change) -> Finding:
         bump=rule.bump,
         subject=fact.path,
         says=says,
-        hit=rule.hit + (", and subclasses that override it" if change.hook and change.op != "added" else ""),
+        hit=rule.hit + (_OVERRIDES if change.hook and change.kind == "param" and change.op != "added" else ""),
         soften=rule.soften,
         old=_shown(old, change),
         new=_shown(new, change),
         old_at=old.origin if old else None,
         new_at=new.origin if new and new.origin else change.near,
         tier=change.tier,
-        also=tuple(change.also) if change.op != "moved" else (),
+        also=change.also if change.kind in NAMES else (),
     )
 
 
@@ -111,9 +115,14 @@ def describe(fact: Fact) -> str:
     if fact.kind in ("field", "param"):
         type_, default = fact.get("type"), fact.get("default")
         text = name + (f": {type_}" if type_ else "") + ("" if default is None else f" = {default}")
-        return text + (f" ({fact.get('kind')})" if fact.get("kind") == "keyword-only" else "")
+        notes = [kind] if (kind := fact.get("kind")) in ("keyword-only", "positional-only") else []
+        notes += ["not an argument"] if fact.get("init") == "no" else []
+        return text + (f" ({', '.join(notes)})" if notes else "")
     if fact.get("order") is not None:
-        return f"{fact.kind} {name}({(fact.get('order') or '').replace(',', ', ')})"
+        words = [*(["async"] if fact.get("async") else []), fact.get("binding") or "", fact.kind]
+        return f"{' '.join(filter(None, words))} {name}({(fact.get('order') or '').replace(',', ', ')})"
+    if fact.get("binding") == "property":
+        return f"property {name}"
     if fact.kind in ("constant", "attribute"):
         return name + (f" = {fact.get('value')}" if fact.get("value") is not None else "")
     rest = [f"{key}={value}" for key, value in fact.details if key not in ("tier", "from", "room", "field")]

@@ -45,7 +45,7 @@ def names_alike(old: Fact, new: Fact) -> float:
 def arguments_alike(old_order: Sequence[str], new_order: Sequence[str]) -> Callable[[Fact, Fact], float]:
     """For arguments and fields: what they are called, where they stand, what they default to.
 
-    An argument that stands in the same place with the same default and type is the same one, whatever its name is. A
+    An argument that stands in the same place with the same default is the same one, whatever its name is. A
     keyword-only one needs a similar name, or a default that few others have.
     """
 
@@ -53,30 +53,40 @@ def arguments_alike(old_order: Sequence[str], new_order: Sequence[str]) -> Calla
         if old.get("kind") != new.get("kind"):
             return 0.0
         likeness = name_likeness(old.name, new.name)
-        same = old.get("default") == new.get("default") and old.get("type") == new.get("type")
-        telling = same and old.get("default") not in _PLAIN_DEFAULTS
+        same_default = old.get("default") == new.get("default")
+        same = same_default and old.get("type") == new.get("type")
         if old.name in old_order and new.name in new_order:
             place = old_order.index(old.name) == new_order.index(new.name)
-            if place and same:
-                return 2 + likeness
-            return (likeness + 0.4 * place + 0.3 * same) / 1.1
-        return (likeness + 0.3 * same + 0.4 * telling) / (0.7 if same else 0.8)
+            return 2 + likeness if place and same_default else (likeness + 0.4 * place + 0.3 * same) / 1.1
+        telling = same and old.get("default") not in _PLAIN_DEFAULTS
+        return (likeness + 0.3 * same + 0.6 * telling) / (0.85 if same else 0.8)
 
     return alike
 
 
 def members_alike(old_members: frozenset[str], new_members: frozenset[str], old: Fact, new: Fact) -> float:
-    """For classes, functions and methods: the name, and how much of what belongs to them is the same."""
+    """For classes, functions, methods and constants: the name, and how much of what belongs to them is the same."""
     if old.kind != new.kind:
         return 0.0
-    first, second = (fact.name or fact.owner.rpartition(".")[2] for fact in (old, new))
+    (module, first), (other, second) = (_split(fact) for fact in (old, new))
     likeness = name_likeness(first, second)
-    if first == second:
-        return 2.0  # moved to another module
+    if old.kind == "constant":
+        same = old.get("value") == new.get("value")
+        return likeness / 0.75 if module == other else 2.0 if same and first == second else 0.0
     if not old_members and not new_members:
         return likeness / 0.75
     shared = len(old_members & new_members) / len(old_members | new_members)
+    if first == second:
+        return 2.0 if shared > 0.3 else 0.0  # moved to another module
     return max((likeness + 1.5 * shared) / 1.6 if shared > 0.5 else 0.0, likeness / 0.8 if shared > 0.3 else 0.0)
+
+
+def _split(fact: Fact) -> tuple[str, str]:
+    """The path of what holds a thing, and its own name."""
+    if fact.name:
+        return fact.owner, fact.name
+    module, _, name = fact.owner.rpartition(".")
+    return module, name
 
 
 def _words(name: str) -> list[str]:

@@ -55,7 +55,8 @@ def _summary(verdict: Verdict) -> str:
         state = "not releasable as it is"
     else:
         state = "nothing that was promised is broken"
-    counts = f"{len(verdict.breaks)} breaks, {len(verdict.allowed)} allowed, since {verdict.baseline}"
+    breaks = f"{len(verdict.breaks)} break{'s' if len(verdict.breaks) != 1 else ''}"
+    counts = f"{breaks} and {len(verdict.allowed)} allowed since {verdict.baseline}"
     return f"guard: {state} ({counts}; needs a {verdict.bump} release)"
 
 

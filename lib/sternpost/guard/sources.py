@@ -26,6 +26,7 @@ class Tree:
         self.settings = settings
         self.name = settings.name
         self.problems: list[Problem] = []
+        self.unreadable: set[str] = set()
         self.files = dict(_find_files(settings.package, settings.name))
         self._modules: dict[str, griffe.Module | None] = {}
 
@@ -34,6 +35,8 @@ class Tree:
         if path not in self._modules:
             self._modules[path] = None  # a cycle of parents ends here
             self._modules[path] = self._visit(path) if path in self.files else None
+            if path in self.files and self._modules[path] is None:
+                self.unreadable.add(path)
         return self._modules[path]
 
     def has(self, path: str) -> bool:

@@ -1,0 +1,7 @@
+__all__ = ["pad", "cut"]
+
+
+def pad(tensors, value=0, side="left"): ...
+
+
+def cut(rows, *, length): ...

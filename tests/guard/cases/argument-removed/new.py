@@ -1,0 +1,7 @@
+__all__ = ["pack", "trim"]
+
+
+def pack(rows, length, *, drop_last=False, **extra): ...
+
+
+def trim(rows, *, length, **_): ...

@@ -1,0 +1,7 @@
+__all__ = ["chat", "render"]
+
+
+def chat(rows, processing_class, tools=None, *rest, **options): ...
+
+
+def render(message, /, *, generation_prompt=False): ...

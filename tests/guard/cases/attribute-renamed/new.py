@@ -1,0 +1,5 @@
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    model_tag_names = ["sft"]

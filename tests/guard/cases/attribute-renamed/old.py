@@ -1,0 +1,5 @@
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    model_tags = ["sft"]

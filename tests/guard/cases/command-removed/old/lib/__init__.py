@@ -1,0 +1,3 @@
+from .config import Config, ModelConfig
+
+__all__ = ["Config", "ModelConfig"]

@@ -1,0 +1,3 @@
+from .training import Command
+
+COMMAND = Command(name="sft", config="Config")

@@ -1,0 +1,8 @@
+__all__ = ["IGNORE", "LAYERS", "__version__"]
+
+__version__ = "1.1"
+IGNORE = -1
+LAYERS = (
+    'a',
+    'b',
+)

@@ -1,0 +1,9 @@
+from dataclasses import dataclass
+
+__all__ = ["Config"]
+
+
+@dataclass(kw_only=True)
+class Config:
+    device: str
+    path: str = "."

@@ -1,0 +1,9 @@
+from dataclasses import dataclass
+
+__all__ = ["Config"]
+
+
+@dataclass
+class Config:
+    path: str = "."
+    split: str = "train"

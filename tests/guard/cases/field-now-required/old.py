@@ -1,0 +1,8 @@
+from dataclasses import dataclass
+
+__all__ = ["Config"]
+
+
+@dataclass(kw_only=True)
+class Config:
+    path: str = "."

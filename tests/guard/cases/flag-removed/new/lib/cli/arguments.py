@@ -1,0 +1,1 @@
+ALIASES = {"m": "model_path"}

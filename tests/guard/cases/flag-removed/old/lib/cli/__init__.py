@@ -1,0 +1,1 @@
+COMMANDS = ("sft", "env")

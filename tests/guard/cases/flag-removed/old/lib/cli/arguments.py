@@ -1,0 +1,1 @@
+ALIASES = {"model": "model_path"}

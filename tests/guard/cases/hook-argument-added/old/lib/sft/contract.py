@@ -1,0 +1,1 @@
+HOOKS = ("_prepare", "compute_loss")

@@ -1,0 +1,1 @@
+HOOKS = ("compute_loss",)

@@ -1,0 +1,1 @@
+HOOKS = ("prepare_rows", "compute_loss")

@@ -1,0 +1,1 @@
+HOOKS = ("prepare_dataset", "compute_loss")

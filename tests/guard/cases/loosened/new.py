@@ -1,0 +1,4 @@
+__all__ = ["load"]
+
+
+def load(path, revision="main"): ...

@@ -1,0 +1,5 @@
+__all__ = ["Engine"]
+
+
+class Engine:
+    async def generate(self, prompts): ...

@@ -1,0 +1,5 @@
+__all__ = ["Engine"]
+
+
+class Engine:
+    def generate(self, prompts): ...

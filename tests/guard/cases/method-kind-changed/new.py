@@ -1,0 +1,9 @@
+__all__ = ["Tokens"]
+
+
+class Tokens:
+    @property
+    def count(self): ...
+
+    @staticmethod
+    def load(path): ...

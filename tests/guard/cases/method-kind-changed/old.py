@@ -1,0 +1,8 @@
+__all__ = ["Tokens"]
+
+
+class Tokens:
+    def count(self): ...
+
+    @staticmethod
+    def load(path): ...

@@ -1,0 +1,8 @@
+__all__ = ["Trainer"]
+
+
+class _Base:
+    def evaluate(self, rows): ...
+
+
+class Trainer(_Base): ...

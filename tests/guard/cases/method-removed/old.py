@@ -1,0 +1,13 @@
+__all__ = ["Trainer"]
+
+
+class _Base:
+    def evaluate(self, rows): ...
+
+
+class Trainer(_Base):
+    def evaluate(self, rows): ...
+
+    def predict(self, rows): ...
+
+    def _private(self): ...

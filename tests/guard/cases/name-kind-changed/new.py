@@ -1,0 +1,4 @@
+__all__ = ["Padding"]
+
+
+def Padding(side="left"): ...

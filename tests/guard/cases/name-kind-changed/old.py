@@ -1,0 +1,5 @@
+__all__ = ["Padding"]
+
+
+class Padding:
+    def __init__(self, side="left"): ...

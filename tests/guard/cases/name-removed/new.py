@@ -1,0 +1,5 @@
+__all__ = ["kept"]
+
+
+def kept(value, other=(1,  2)):
+    return value

@@ -1,0 +1,3 @@
+__all__ = ["KTOTrainer"]
+
+from .trainer import KTOTrainer
