@@ -58,7 +58,7 @@ class SFTTrainer(Trainer):
 
     Example:
         >>> from sternpost import SFTConfig, SFTTrainer, demo
-        >>> trainer = SFTTrainer(demo.path(), SFTConfig(output_dir="run"), train_dataset=demo.load("conversations"))
+        >>> trainer = SFTTrainer(demo.path(), SFTConfig(output_dir="run"), train_dataset=demo.load("messages"))
         >>> trainer.train()
 
     Args:
@@ -109,6 +109,7 @@ class SFTTrainer(Trainer):
         args = as_sft_config(args)
         if train_dataset is None:
             raise ValueError("`train_dataset` is missing. Pass the rows to train on.")
+        check_launch(args)
         check_writable(args.output_dir)
         if isinstance(train_dataset, IterableDataset):
             args.accelerator_config.dispatch_batches = False  # batches of different shapes cannot be cut up and sent
@@ -131,44 +132,29 @@ class SFTTrainer(Trainer):
             enable_scoring(base_of(policy))
 
         # ---- 3. Data
+        self.formatting_func = formatting_func
         columns = column_names(train_dataset, "train")
-        vision = bool({"image", "images"} & set(columns))
-        packs = args.packing if args.eval_packing is None else args.eval_packing
-        if vision and args.padding_free:
-            raise ValueError("`padding_free=True` is not supported for rows with images. Leave it out.")
         wants_logits = any((compute_loss_func, compute_metrics, preprocess_logits_for_metrics))
-        wants_padding = any((vision, data_collator, scorer, wants_logits))
-        end_to_end = lays_end_to_end(args, base_of(policy), wants_padding)
-        if data_collator is None and vision:
-            learn_completion = args.completion_only_loss
-            data_collator = DataCollatorForVisionLanguageModeling(
-                processing_class,
-                args.max_length,
-                completion_only_loss="completion" in columns if learn_completion is None else learn_completion,
-                pad_to_multiple_of=pad_to_multiple_of(args),
-                dataset_text_field=args.dataset_text_field,
-                assistant_only_loss=args.assistant_only_loss,
-            )
-        elif data_collator is None:
-            data_collator = DataCollatorForLanguageModeling(
-                tokenizer.pad_token_id, padding_free=end_to_end, pad_to_multiple_of=pad_to_multiple_of(args)
-            )
-        prepared = self.prepare_dataset(train_dataset, processing_class, args, args.packing, formatting_func, "train")
+        wants_padding = wants_logits or data_collator is not None or scorer is not None
+        end_to_end = lays_end_to_end(args, base_of(policy), columns, wants_padding)
+        if data_collator is None:
+            data_collator = default_collator(processing_class, args, columns, end_to_end)
+        train_rows = self.prepare_dataset(train_dataset, processing_class, args, args.packing, formatting_func, "train")
+        eval_rows = eval_dataset
         if isinstance(eval_dataset, dict):
-            eval_dataset = {
-                name: self.prepare_dataset(rows, processing_class, args, packs, formatting_func, name)
-                for name, rows in eval_dataset.items()
+            eval_rows = {
+                name: self.prepare_eval(rows, processing_class, args, name) for name, rows in eval_dataset.items()
             }
         elif eval_dataset is not None:
-            eval_dataset = self.prepare_dataset(eval_dataset, processing_class, args, packs, formatting_func, "eval")
+            eval_rows = self.prepare_eval(eval_dataset, processing_class, args)
 
         # ---- 6. super()
         super().__init__(
             model=policy,
             args=args,
             data_collator=data_collator,
-            train_dataset=prepared,
-            eval_dataset=eval_dataset,
+            train_dataset=train_rows,
+            eval_dataset=eval_rows,
             processing_class=processing_class,
             compute_loss_func=compute_loss_func,
             compute_metrics=compute_metrics,
@@ -177,11 +163,6 @@ class SFTTrainer(Trainer):
             optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
             preprocess_logits_for_metrics=preprocess_logits_for_metrics,
         )
-        if self.args.n_gpu > 1:
-            raise ValueError(
-                f"{self.args.n_gpu} devices are visible to one process, which would cut batches up (nn.DataParallel). "
-                "Start one process per device with `accelerate launch` or `torchrun`, or set CUDA_VISIBLE_DEVICES."
-            )
         self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
 
     # ---- Data -----------------------------------------------------------------------------------------------------
@@ -200,6 +181,13 @@ class SFTTrainer(Trainer):
             return prepare(
                 dataset, processing_class, args, packing=packing, formatting_func=formatting_func, name=dataset_name
             )
+
+    def prepare_eval(
+        self, dataset: Rows, processing_class: ProcessingClass, args: SFTConfig, dataset_name: str = "eval"
+    ) -> Rows:
+        """Prepare evaluation rows, which may be packed differently."""
+        packs = args.packing if args.eval_packing is None else args.eval_packing
+        return self.prepare_dataset(dataset, processing_class, args, packs, self.formatting_func, dataset_name)
 
     # ---- The loss -------------------------------------------------------------------------------------------------
 
@@ -282,9 +270,8 @@ class SFTTrainer(Trainer):
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Evaluate on the dataset of the trainer, or on raw rows given here."""
-        if isinstance(eval_dataset, Dataset | IterableDataset) and "input_ids" not in (eval_dataset.column_names or ()):
-            packs = self.args.packing if self.args.eval_packing is None else self.args.eval_packing
-            eval_dataset = self.prepare_dataset(eval_dataset, self.processing_class, self.args, packs, None, "eval")
+        if isinstance(eval_dataset, Dataset | IterableDataset):
+            eval_dataset = self.prepare_eval(eval_dataset, self.processing_class, self.args)
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
@@ -335,17 +322,35 @@ def as_sft_config(args: SFTConfig | TrainingArguments | None) -> SFTConfig:
     return SFTConfig(**{field.name: getattr(args, field.name) for field in fields(args) if field.init})
 
 
-def lays_end_to_end(args: SFTConfig, model: PreTrainedModel, wants_padding: bool) -> bool:
+def check_launch(args: SFTConfig) -> None:
+    """Raise if one process would drive several devices."""
+    if args.n_gpu > 1:
+        raise ValueError(
+            f"{args.n_gpu} devices are visible to one process, which would cut batches up (nn.DataParallel). Start one "
+            "process per device with `accelerate launch` or `torchrun`, or set CUDA_VISIBLE_DEVICES."
+        )
+
+
+def has_images(columns: list[str]) -> bool:
+    """Whether rows with these columns come with images."""
+    return "image" in columns or "images" in columns
+
+
+def lays_end_to_end(args: SFTConfig, model: PreTrainedModel, columns: list[str], wants_padding: bool) -> bool:
     """Whether the rows of a batch are laid end to end; if so, the model is ready for it.
 
     Raises:
-        ValueError: it was asked for, but the model would let rows see one another.
+        ValueError: it was asked for, but rows have images or the model would let rows see one another.
     """
     packs = args.packing and args.packing_strategy != "wrapped"
     if not (packs or args.padding_free):
-        return args.padding_free is None and not wants_padding and keep_rows_apart(model)
+        if args.padding_free is False or wants_padding or has_images(columns):
+            return False
+        return keep_rows_apart(model)
+    asked = f'`packing_strategy="{args.packing_strategy}"`' if packs else "`padding_free=True`"
+    if has_images(columns):
+        raise ValueError(f"{asked} lays rows end to end, which rows with images do not allow. Leave it out.")
     if not keep_rows_apart(model):
-        asked = f'`packing_strategy="{args.packing_strategy}"`' if packs else "`padding_free=True`"
         raise ValueError(
             f"{asked} lays rows end to end, but the layers of {type(model).__name__} would let them see one another. "
             'Leave it out, or pack with `packing_strategy="wrapped"`.'
@@ -353,6 +358,20 @@ def lays_end_to_end(args: SFTConfig, model: PreTrainedModel, wants_padding: bool
     return True
 
 
-def pad_to_multiple_of(args: SFTConfig) -> int | None:
-    """The multiple to which padded batches are filled up."""
-    return None if args.pad_to_multiple_of in ("auto", None) else int(args.pad_to_multiple_of)
+def default_collator(
+    processing_class: ProcessingClass, args: SFTConfig, columns: list[str], end_to_end: bool
+) -> Callable[[list[Any]], dict[str, Any]]:
+    """What makes batches of rows with these columns."""
+    multiple = None if args.pad_to_multiple_of in ("auto", None) else int(args.pad_to_multiple_of)
+    if not has_images(columns):
+        pad = tokenizer_of(processing_class).pad_token_id
+        return DataCollatorForLanguageModeling(pad, padding_free=end_to_end, pad_to_multiple_of=multiple)
+    learn_completion = args.completion_only_loss
+    return DataCollatorForVisionLanguageModeling(
+        processing_class,
+        args.max_length,
+        completion_only_loss="completion" in columns if learn_completion is None else learn_completion,
+        pad_to_multiple_of=multiple,
+        dataset_text_field=args.dataset_text_field,
+        assistant_only_loss=args.assistant_only_loss,
+    )
