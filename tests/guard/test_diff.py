@@ -22,7 +22,7 @@ def snapshot(api: Api) -> Snapshot:
         return trees.module(Path(folder), api.source())
 
 
-@settings(max_examples=250)
+@settings(max_examples=200)
 @given(case=mutations())
 def test_a_mutation_is_one_finding_of_its_rule(case: Case):
     """Whatever is removed, renamed, reordered, required or given another default: exactly that is told, once."""
@@ -118,6 +118,24 @@ def test_what_cannot_be_read_is_not_called_broken(tmp_path: Path):
     old = "__all__ = ['A']\nclass A:\n    def f(self): ..."
     new = "__all__ = ['A']\nglobals().update(make())"
     assert change_ids(tmp_path, old, new) == []
+
+
+def test_what_cannot_be_parsed_is_not_called_broken(tmp_path: Path):
+    """A module, a contract and a command line with a syntax error: the error is told, and what else is broken."""
+    cli = {"lib/cli/__init__.py": "COMMANDS = ('go',)", "lib/cli/go.py": ""}
+    old = cli | {
+        "pyproject.toml": trees.PYPROJECT + 'commands = "lib.cli"\npublic = ["lib.a", "lib.b"]',
+        "lib/__init__.py": "",
+        "lib/a.py": "__all__ = ['A']\nclass A: ...",
+        "lib/b.py": "__all__ = ['f']\ndef f(x): ...",
+        "lib/sft/__init__.py": "",
+        "lib/sft/contract.py": "METRICS = ('loss',)",
+    }
+    broken = dict.fromkeys(("lib/a.py", "lib/sft/contract.py", "lib/cli/__init__.py"), "def (")
+    verdict = trees.checked(tmp_path, old, old | broken | {"lib/b.py": "__all__ = ['f']\ndef f(y): ..."})
+    assert {problem.origin.file for problem in verdict.problems} == set(broken)
+    assert [finding.rule for finding in verdict.findings] == ["argument-renamed"]
+    assert verdict.code == 2
 
 
 def test_a_removed_argument_does_not_move_the_others(tmp_path: Path):

@@ -246,7 +246,7 @@ def test_rooms_state_their_contract(tmp_path: Path):
         "lib/__init__.py": "__all__ = []",
         "lib/models.py": "__all__ = ['not_public']\ndef not_public(): ...",
         "lib/sft/__init__.py": "from .trainer import Config, T\n__all__ = ['Config', 'T']",
-        "lib/sft/trainer.py": "class Config: ...\nclass T(B):\n    def _step(self, batch): ...\n    def _own(self): ...",
+        "lib/sft/trainer.py": "class Config: ...\nclass T(B):\n    def _step(self, x): ...\n    def _own(self): ...",
         "lib/sft/contract.py": "KEYS = ('input_ids',)\nROWS = {'text': ('text',)}\nOPTIONAL_COLUMNS = ('tools',)\n"
         "BATCH = {'input_ids': 'B S', 'packed': {'position_ids': '1 S'}}\nMETRICS = ('loss', 'rewards/margins')\n"
         "HOOKS = ('_step', 'log')\nCHECKPOINT = KEYS\n",
@@ -263,12 +263,12 @@ def test_rooms_state_their_contract(tmp_path: Path):
         "column lib.sft tools required=no",
         "hook lib.sft.T _step",
         "hook lib.sft.T log",
-        "method lib.sft.T _step order=batch",
+        "method lib.sft.T _step order=x",
         "metric lib.sft loss",
         "metric lib.sft rewards/margins",
         "module lib tier=stable",
         "module lib.sft room=yes tier=stable",
-        "param lib.sft.T._step batch",
+        "param lib.sft.T._step x",
         "row lib.sft text",
     ]
 

@@ -78,7 +78,8 @@ def members_alike(old_members: frozenset[str], new_members: frozenset[str], old:
     shared = len(old_members & new_members) / len(old_members | new_members)
     if first == second:
         return 2.0 if shared > 0.3 else 0.0  # moved to another module
-    return max((likeness + 1.5 * shared) / 1.6 if shared > 0.5 else 0.0, likeness / 0.8 if shared > 0.3 else 0.0)
+    telling = shared if len(old_members | new_members) > 1 else 0.6 * shared  # one argument is easily the same
+    return max((likeness + 1.5 * telling) / 1.5 if shared > 0.5 else 0.0, likeness / 0.8 if shared > 0.3 else 0.0)
 
 
 def _split(fact: Fact) -> tuple[str, str]:
