@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
@@ -12,8 +12,8 @@ from .formats import is_conversational
 from .multimodal import with_typed_content
 from .rows import Chat, RowBatch, without_none
 
-ProcessingClass = PreTrainedTokenizerBase | ProcessorMixin
-Span = tuple[int, int]
+ProcessingClass: TypeAlias = PreTrainedTokenizerBase | ProcessorMixin
+Span: TypeAlias = tuple[int, int]
 """First character and the one after the last."""
 
 
@@ -64,7 +64,7 @@ class ChatRenderer:
 
 
 def common_start(left: str, right: str) -> int:
-    """How many characters two texts begin with in common."""
+    """How many leading characters two texts share."""
     if left.startswith(right):
         return len(right)
     return next((at for at, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right)))
@@ -92,8 +92,11 @@ def chat_templates(processing_class: ProcessingClass) -> dict[str, str]:
 
 
 def render_rows(
-    rows: RowBatch, column: str, chats: list[Chat], render: Callable[[Chat, list[Any] | None, dict[str, Any]], Any]
-) -> list[Any]:
+    rows: RowBatch,
+    column: str,
+    chats: Sequence[Any],
+    render: Callable[[Any, list[Any] | None, dict[str, Any]], Rendered],
+) -> list[Rendered]:
     """What `render(messages, tools, template_kwargs)` gives for each row.
 
     Raises:
@@ -108,6 +111,17 @@ def render_rows(
             problem = f"the chat template fails with {type(error).__name__}: {error}"
             raise rows.error(at, column, problem, way_out) from error
     return rendered
+
+
+RENDERED = ("prompt", "chosen", "rejected", "completion", "messages")
+FORMATS = (
+    {"messages"},
+    {"prompt"},
+    {"prompt", "completion"},
+    {"prompt", "chosen", "rejected"},
+    {"chosen", "rejected"},
+)
+"""Sets of columns that `apply_chat_template` knows."""
 
 
 def apply_chat_template(
@@ -146,17 +160,6 @@ def apply_chat_template(
     output["prompt"] = prompt[:end]
     output |= {column: reply.text[end:] for column, reply in rendered.items()}
     return output | ({"label": example["label"]} if "label" in example else {})
-
-
-RENDERED = ("prompt", "chosen", "rejected", "completion", "messages")
-FORMATS = (
-    {"messages"},
-    {"prompt"},
-    {"prompt", "completion"},
-    {"prompt", "chosen", "rejected"},
-    {"chosen", "rejected"},
-)
-"""Sets of columns that `apply_chat_template` knows."""
 
 
 def maybe_apply_chat_template(

@@ -8,7 +8,7 @@ def prepare_multimodal_messages(
 ) -> list[dict[str, Any]]:
     """New messages whose content is a list of typed parts, with `images` put into the places left for them.
 
-    Places are parts `{"type": "image"}` without a picture. If no message has a typed content, the places are made before
+    Places are parts `{"type": "image"}` without a picture. If no message has a typed content, places are made before
     the text of the first user message.
 
     Raises:

@@ -4,11 +4,12 @@ Best fit decreasing: https://huggingface.co/papers/2404.10830, section 3.
 """
 
 import bisect
+from collections import deque
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, List, Value
 
 DatasetType = TypeVar("DatasetType", Dataset, DatasetDict, IterableDataset, IterableDatasetDict)
 
@@ -31,12 +32,14 @@ def pack_dataset(
         raise ValueError(f'`strategy={strategy!r}` is not one of "bfd", "bfd_split", "wrapped".')
     if seq_length < 1:
         raise ValueError(f"`seq_length={seq_length}` must be positive.")
-    map_kwargs = {"batched": True, **(map_kwargs or {}), "fn_kwargs": {"seq_length": seq_length, "strategy": strategy}}
     if isinstance(dataset, DatasetDict | IterableDatasetDict):
-        return type(dataset)(
-            {name: pack_dataset(split, seq_length, strategy, map_kwargs) for name, split in dataset.items()}
-        )
-    return dataset.with_format("arrow").map(pack_table, **map_kwargs).with_format(None)
+        splits = {name: pack_dataset(split, seq_length, strategy, map_kwargs) for name, split in dataset.items()}
+        return type(dataset)(splits)
+    options = {"batched": True, "fn_kwargs": {"seq_length": seq_length, "strategy": strategy}, **(map_kwargs or {})}
+    if isinstance(dataset, IterableDataset) and dataset.features is not None:
+        ends = {} if strategy == "wrapped" else {"seq_lengths": List(Value("int32"))}
+        options.setdefault("features", Features(dataset.features | ends))
+    return dataset.with_format("arrow").map(pack_table, **options).with_format(None)
 
 
 def pack_table(table: pa.Table, seq_length: int, strategy: str) -> pa.Table:
@@ -92,7 +95,7 @@ def best_fit_decreasing(lengths: np.ndarray, size: int) -> list[list[int]]:
     """Numbers of rows per bin: the longest row first, each into the fullest bin that has room for it."""
     bins: list[list[int]] = []
     rooms: list[int] = []  # sizes of room that some bin has left, ascending
-    by_room: dict[int, list[int]] = {}
+    by_room: dict[int, deque[int]] = {}
     for row in np.argsort(-lengths, kind="stable").tolist():
         length = int(lengths[row])
         if length == 0:
@@ -103,7 +106,7 @@ def best_fit_decreasing(lengths: np.ndarray, size: int) -> list[list[int]]:
             bins.append([])
         else:
             room = rooms[at]
-            chosen = by_room[room].pop()
+            chosen = by_room[room].popleft()
             if not by_room[room]:
                 del by_room[room], rooms[at]
         bins[chosen].append(row)
@@ -111,7 +114,7 @@ def best_fit_decreasing(lengths: np.ndarray, size: int) -> list[list[int]]:
         if room:
             if room not in by_room:
                 bisect.insort(rooms, room)
-            by_room.setdefault(room, []).append(chosen)
+            by_room.setdefault(room, deque()).append(chosen)
     return bins
 
 

@@ -1,4 +1,4 @@
-"""Columns of a data set -> checked Python values. Whatever is wrong with a row is said here, with its split, number and column."""
+"""Columns of a data set -> checked Python values. What is wrong is said with split, row number and column."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -80,9 +80,7 @@ class RowBatch:
             return filled if len(filled) == 2 else without_none(filled)
         if isinstance(content, list) or (content is None and filled.get("tool_calls")):
             return without_none(filled)
-        way_out = (
-            "Write the text of the message, or drop the row; only a message with `tool_calls` may have no content."
-        )
+        way_out = "Write what is said, or drop the row; only a message with `tool_calls` may have no content."
         raise self.error(at, column, f"{where} ({role}) has the `content` {shown(content)}", way_out, TypeError)
 
     def tools(self) -> list[list[Any] | None]:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +14,10 @@ from .rows import RowBatch
 
 logger = logging.getLogger(__name__)
 
-Rows = Dataset | IterableDataset
-Outputs = dict[str, list[Sequence[int]]]
+Rows: TypeAlias = Dataset | IterableDataset
+Outputs: TypeAlias = dict[str, list[Any]]
 """Columns of integers, one list per row."""
-Step = Callable[[RowBatch], tuple[Outputs, list[str | None]]]
+Step: TypeAlias = Callable[[RowBatch], tuple[Outputs, list[str | None]]]
 """Rows -> their outputs, and for each row why it is dropped, or None."""
 
 
@@ -30,8 +30,8 @@ def column_names(dataset: Rows, name: str) -> list[str]:
     """
     if not isinstance(dataset, Dataset | IterableDataset):
         raise TypeError(
-            f"the {name} data set is a {type(dataset).__name__}, expected a datasets.Dataset or IterableDataset. Make one, "
-            "for example with datasets.Dataset.from_list(rows)."
+            f"the {name} data set is a {type(dataset).__name__}, expected a datasets.Dataset or IterableDataset. Make "
+            "one, for example with datasets.Dataset.from_list(rows)."
         )
     columns = dataset.column_names
     if columns is None:
@@ -50,6 +50,7 @@ def map_rows(
         ValueError: every row is dropped (of a stream: every row of its first batch).
     """
     columns = column_names(dataset, name)
+    dataset = dataset.with_format(None)
     if isinstance(dataset, IterableDataset):
         features = Features({output: List(Value("int32")) for output in outputs})
         stream = StreamStep(step, name)

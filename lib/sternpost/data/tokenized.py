@@ -1,20 +1,20 @@
-"""Checks of rows that come as tokens."""
+"""Checks of rows that come as tokens, and of the masks and lengths that come with them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from .batches import IGNORE
 from .rows import RowBatch, shown
 
+MASKS = ("completion_mask", "assistant_masks")
+"""Columns that say, with 1, which tokens are learned."""
 
-def token_rows(rows: RowBatch, vocabulary: int) -> list[np.ndarray]:
-    """The column `input_ids`.
-
-    Raises:
-        TypeError: a row is no list of integers.
-        ValueError: an id is not in the vocabulary.
-    """
-    return integer_rows(rows, "input_ids", smallest=0, largest=vocabulary - 1)
+WAYS_OUT = {
+    "input_ids": "Tokenise the rows with the tokenizer of the model, or add the missing tokens to it.",
+    "labels": f"A label is an id of the vocabulary, or {IGNORE} where nothing is learned.",
+    "seq_lengths": "Store the lengths of the documents in the row, each at least 1.",
+}
 
 
 def integer_rows(
@@ -22,46 +22,56 @@ def integer_rows(
     column: str,
     smallest: int,
     largest: int | None = None,
+    also: int | None = None,
     like: Sequence[np.ndarray] | None = None,
-    total_of: Sequence[np.ndarray] | None = None,
+    total: Sequence[np.ndarray] | None = None,
 ) -> list[np.ndarray]:
-    """A column of lists of integers, each within the limits and as long as its row of `like`, or adding up to the length
-    of its row of `total_of`.
+    """A column of lists of integers from `smallest` to `largest` or equal to `also`; empty if there is no such column.
+
+    Each row has as many values as its row of `like`; its sum is the length of its row of `total`.
 
     Raises:
         TypeError: a row is no list of integers.
         ValueError: a value, a length or a sum is wrong.
     """
     checked = []
-    for at, value in enumerate(rows.columns[column]):
-        row = np.asarray(value if value is not None else "none")
-        if row.ndim != 1 or (row.dtype.kind not in "iub" and row.size):
-            raise rows.error(
-                at, column, f"expected a list of integers, got {shown(value)}", "Tokenise the row.", TypeError
-            )
-        row = row.astype(np.int64)
-        wrong = row < smallest if largest is None else (row < smallest) | (row > largest)
-        if column == "labels":
-            wrong &= (row >= 0) | (row != smallest)
+    way_out = WAYS_OUT.get(column, "Store 0 or 1 per token.")
+    for at, value in enumerate(rows.columns.get(column, ())):
+        row = integers(value)
+        if row is None:
+            raise rows.error(at, column, f"expected a list of integers, got {shown(value)}", way_out, TypeError)
+        wrong = row < smallest
+        if largest is not None:
+            wrong |= row > largest
+        if also is not None:
+            wrong &= row != also
         if wrong.any():
-            where = int(wrong.argmax())
-            limits = f"from {smallest}" + (f" to {largest}" if largest is not None else " up")
-            raise rows.error(
-                at, column, f"position {where} holds {row[where]}, which is not {limits}", way_out_of(column)
-            )
+            position = int(wrong.argmax())
+            limits = f"from {smallest} " + ("up" if largest is None else f"to {largest}")
+            raise rows.error(at, column, f"position {position} holds {row[position]}, which is not {limits}", way_out)
         if like is not None and len(row) != len(like[at]):
-            problem = f"{len(row)} values for {len(like[at])} `input_ids`"
-            raise rows.error(at, column, problem, "Store one value per token.")
-        if total_of is not None and row.sum() != len(total_of[at]):
-            problem = f"the lengths add up to {row.sum()}, but there are {len(total_of[at])} `input_ids`"
-            raise rows.error(at, column, problem, "Store the length of each document in the row.")
+            raise rows.error(at, column, f"{len(row)} values for {len(like[at])} `input_ids`", "Store one per token.")
+        if total is not None and row.sum() != len(total[at]):
+            raise rows.error(at, column, f"the sum is {row.sum()} for {len(total[at])} `input_ids`", way_out)
         checked.append(row)
     return checked
 
 
-def way_out_of(column: str) -> str:
-    if column == "input_ids":
-        return "Tokenise the rows with the tokenizer of the model, or add the missing tokens to it."
-    if column == "labels":
-        return "A label is an id of the vocabulary, or -100 where nothing is learned."
-    return "A mask holds 0 and 1." if "mask" in column else "A document has at least one token."
+def integers(value: object) -> np.ndarray | None:
+    """A list of integers as an array; None for anything else."""
+    if value is None or isinstance(value, str):
+        return None
+    try:
+        row = np.asarray(value)
+    except ValueError:  # lists of different lengths inside
+        return None
+    return row.astype(np.int64) if row.ndim == 1 and (row.dtype.kind in "iub" or not row.size) else None
+
+
+def apply_masks(rows: RowBatch, labels: list[np.ndarray], columns: Sequence[str]) -> list[np.ndarray]:
+    """Labels with what the masks exclude, as far as there are such columns, set to `IGNORE`."""
+    for column in columns:
+        masks = integer_rows(rows, column, smallest=0, largest=1, like=labels)
+        if masks:
+            labels = [np.where(mask == 1, row, IGNORE) for mask, row in zip(masks, labels, strict=True)]
+    return labels

@@ -79,6 +79,20 @@ def encode(
     return Encoded(tokenizer, texts, special_tokens, ids, encodings if positions else None)
 
 
+def end_token(tokenizer: PreTrainedTokenizerBase, token: str | None = None) -> int | None:
+    """The id of the token that ends a text: `token`, else the tokenizer's own; None if it has none.
+
+    Raises:
+        ValueError: `token` is not in the vocabulary.
+    """
+    if token is None:
+        return tokenizer.eos_token_id
+    ending = tokenizer.get_vocab().get(token)
+    if ending is None:
+        raise ValueError(f"`eos_token={token!r}` is not in the vocabulary. Use a token that is, or add it first.")
+    return ending
+
+
 def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
     """How many leading tokens two sequences share."""
     shortest = min(len(left), len(right))

@@ -1,4 +1,4 @@
-"""The data of supervised fine-tuning: rows -> tokens (`prepare`), tokens -> batches (`DataCollatorForLanguageModeling`).
+"""The data of supervised fine-tuning: rows -> tokens (`prepare`) -> batches (`DataCollatorForLanguageModeling`).
 
 rows of any format of `contract.ROWS`
   -> Preparation, one pass, a map batch at a time: check, render, tokenise, mask, truncate
@@ -56,7 +56,7 @@ def prepare(
     dataset = map_rows(dataset, step, step.outputs, REASONS, name, args.dataset_num_proc)
     if args.shuffle_dataset and name == "train":
         dataset = dataset.shuffle(seed=args.seed)
-    if packing and "seq_lengths" not in step.outputs:
+    if packing and args.max_length is not None and "seq_lengths" not in step.outputs:
         options = {"num_proc": args.dataset_num_proc, "desc": f"Packing {name}"} if isinstance(dataset, Dataset) else {}
         dataset = pack_dataset(dataset, args.max_length, args.packing_strategy, options)
     return dataset
@@ -79,7 +79,7 @@ def passes_unchanged(
         if packing:
             raise ValueError(f"the {name} data set has images, and such rows cannot be packed. Set `packing=False`.")
         return True
-    if not (args.dataset_kwargs or {}).get("skip_prepare_dataset"):
+    if not (isinstance(args.dataset_kwargs, dict) and args.dataset_kwargs.get("skip_prepare_dataset")):
         return False
     if "input_ids" not in columns:
         raise ValueError(
@@ -125,7 +125,7 @@ def check_masks(columns: Sequence[str], row_format: str, args: SFTConfig, name: 
         )
     if args.assistant_only_loss and row_format in ("text", "tokenized") and "assistant_masks" not in columns:
         raise ValueError(
-            f"`assistant_only_loss=True` needs conversations, but {found}. Set it to False, or pass rows with `messages`."
+            f"`assistant_only_loss=True` needs conversations, but {found}. Set it to False, or pass `messages`."
         )
 
 
@@ -190,8 +190,7 @@ class Preparation:
         if self.format == "prompt_completion":
             return self.cut(self.prompt_completion(rows))
         if self.format == "text":
-            texts = rows.texts(self.text_field) if self.formatting_func is None else self.formatted(rows)
-            return self.cut({"input_ids": self.encode(texts, end=True).ids})
+            return self.cut({"input_ids": self.encode(self.texts(rows), end=True).ids})
         renderer = ChatRenderer(self.processing_class)
 
         def render(chat: Chat, tools: list[Any] | None, options: dict[str, Any]) -> Rendered:
@@ -210,8 +209,10 @@ class Preparation:
             encoded.ids = [ids if ids[-1:] == [self.end_token] else [*ids, self.end_token] for ids in encoded.ids]
         return encoded
 
-    def formatted(self, rows: RowBatch) -> list[str]:
-        """What `formatting_func` makes of the rows."""
+    def texts(self, rows: RowBatch) -> list[str]:
+        """Running texts, from their column or made by `formatting_func`."""
+        if self.formatting_func is None:
+            return rows.texts(self.text_field)
         texts = [self.formatting_func(rows.row(at)) for at in range(len(rows))]
         for at, text in enumerate(texts):
             if not isinstance(text, str):
@@ -224,15 +225,15 @@ class Preparation:
             if self.assistant_only:
                 way_out = "Set it to False, or store lists of messages."
                 raise rows.error(0, "prompt", "`assistant_only_loss=True` needs messages, but this is text", way_out)
-            pairs = zip(rows.texts("prompt"), rows.texts("completion"), strict=True)
-            return self.labelled([Rendered(prompt + completion, len(prompt)) for prompt, completion in pairs], end=True)
+            texts = zip(rows.texts("prompt"), rows.texts("completion"), strict=True)
+            return self.labelled([Rendered(prompt + completion, len(prompt)) for prompt, completion in texts], end=True)
         renderer = ChatRenderer(self.processing_class)
 
         def render(pair: tuple[Chat, Chat], tools: list[Any] | None, options: dict[str, Any]) -> Rendered:
             return renderer.render_reply(*pair, tools, self.assistant_only, **options)
 
-        pairs = zip(rows.chats("prompt"), rows.chats("completion"), strict=True)
-        return self.labelled(render_rows(rows, "prompt", list(pairs), render))
+        chats = list(zip(rows.chats("prompt"), rows.chats("completion"), strict=True))
+        return self.labelled(render_rows(rows, "prompt", chats, render))
 
     def labelled(self, rendered: list[Rendered], end: bool = False) -> Outputs:
         """Ids and, if an option masks something, labels: the completion, the generated spans, or what is both."""
@@ -268,7 +269,7 @@ class Preparation:
             kept = slice(-self.max_length, None) if self.keep_end else slice(self.max_length)
             outputs = {column: [row[kept] for row in values] for column, values in whole.items()}
         dropped = [EMPTY if length < 2 else None for length in lengths]
-        for at, row in enumerate(outputs.get("labels", ())):
+        for at, row in enumerate(outputs.get("labels", [])):
             # The first label of a row is never learned: nothing comes before it that could predict it.
             if dropped[at] is None and (row[1:] == IGNORE).all():
                 dropped[at] = UNLEARNED if (whole["labels"][at][1:] == IGNORE).all() else CUT_OFF
@@ -279,8 +280,8 @@ class Preparation:
 class DataCollatorForLanguageModeling(DataCollatorMixin):
     """Rows of tokens -> one batch: padded on the right, or laid end to end.
 
-    Rows are laid end to end if `padding_free` says so or if they are packed (have `seq_lengths`). Such a batch holds the
-    lengths of its documents as a list on the host, and the first label of each is masked.
+    Rows are laid end to end if `padding_free` says so or if they are packed (have `seq_lengths`). Such a batch holds
+    the lengths of its documents as a list on the host, and the first label of each is masked.
     """
 
     pad_token_id: int
@@ -316,7 +317,7 @@ class DataCollatorForLanguageModeling(DataCollatorMixin):
         }
 
 
-def labels_of(example: dict[str, Any]) -> Sequence[int]:
+def labels_of(example: dict[str, Any]) -> Any:
     """The labels of a row of tokens, which are its ids if it has none, with its masks applied."""
     labels = example["input_ids"] if example.get("labels") is None else example["labels"]
     for mask in MASKS:

@@ -22,7 +22,7 @@ TEXT_KEYS = ("input_ids", "attention_mask", "labels", "token_type_ids", "mm_toke
 
 @dataclass
 class DataCollatorForVisionLanguageModeling(DataCollatorMixin):
-    """Rows with `images` or `image`, and `messages`, `prompt` and `completion`, or text -> one batch padded on the right.
+    """Rows with `images` or `image`, and messages, prompt and completion, or text -> one batch padded on the right.
 
     Padding and the places of images are never learned; nor is, with `completion_only_loss`, the prompt, or, with
     `assistant_only_loss`, what the template does not mark as generated.

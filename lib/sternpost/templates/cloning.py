@@ -11,8 +11,8 @@ def clone_chat_template(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[int]]:
     """Give a tokenizer the chat template, the added tokens and the end-of-sequence token of another one.
 
-    If the embeddings are too few, they grow to a multiple of `resize_to_multiple_of`; they never shrink. The third value
-    lists the ids of the new tokens: an adapter has to train them too.
+    Embeddings that are too few grow to a multiple of `resize_to_multiple_of`; they never shrink. The third value lists
+    the ids of the new tokens: an adapter has to train them too.
 
     Raises:
         ValueError: the other tokenizer has no chat template.
