@@ -4,9 +4,11 @@ Checking that a source exists imports nothing heavy, so that the CLI can do it b
 """
 
 import codecs
+import contextlib
 import csv
 import difflib
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,10 +131,12 @@ def load_rows(path: str, local: Path, option: str, streaming: bool, **where: Any
 
     try:
         check_encoding(local)
+        source = str(local) if local.is_dir() else path
         if local.is_file():
-            extra = {"sep": "\t"} if ".tsv" in local.suffixes else {}
-            return load_dataset(str(builder_of(local)), data_files=str(local), streaming=streaming, **extra)
-        return load_dataset(str(local) if local.is_dir() else path, streaming=streaming, **where)
+            source = str(builder_of(local))
+            where = {"data_files": str(local)} | ({"sep": "\t"} if ".tsv" in local.suffixes else {})
+        with error_raised_not_logged():
+            return load_dataset(source, streaming=streaming, **where)
     except Exception as error:
         if local.exists():
             file, why = find_fault(local) or (local, reason(error))
@@ -145,6 +149,18 @@ def load_rows(path: str, local: Path, option: str, streaming: bool, **where: Any
             f"`{option}={path!r}` is no local file or directory (looked in '{Path.cwd()}'), and the hub did not give "
             f"it: {reason(error)}."
         ) from error
+
+
+@contextlib.contextmanager
+def error_raised_not_logged() -> Iterator[None]:
+    """`datasets` logs what it then raises; we say it once."""
+    logger = logging.getLogger("datasets.packaged_modules")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def take_split(splits: Any, split: str, option: str, path: str) -> Any:

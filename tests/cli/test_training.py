@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from sternpost.cli import main
+from sternpost.cli import launch, main
 from sternpost.cli.launch import COMMAND, resume_command, typed_command
 
 BASE = ("--model", "demo", "--dataset", "demo:prompt_completion", "--per_device_train_batch_size", "2", "--use_cpu")
@@ -180,6 +181,31 @@ def test_two_processes_train_as_one_run_and_stop_together(tmp_path):
     assert {"trainer_state.json", "rng_state_0.pth", "rng_state_1.pth"} <= {path.name for path in checkpoint.iterdir()}
     assert shlex.split(command)[3:] == ["sft", *BASE, *options, "--resume_from_checkpoint", str(checkpoint)]
     assert output.count("Resume with:") == 1
+
+
+def test_launcher_that_cannot_start_says_why(capsys):
+    """What accelerate refuses is one message: here two ways of distributing at once."""
+    assert launch.main(["--tpu", "--use_fsdp", "--num_processes", "2", "-m", "sternpost.cli", "sft"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("sternpost: error: the processes cannot be started: You can only use one of")
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("ACCELERATE_USE_FSDP", "true", "FSDP was asked for, but accelerate does not shard on these devices"),
+        ("WORLD_SIZE", "2", "2 processes were started, but they train as 1"),
+    ],
+)
+def test_processes_that_would_not_train_as_asked_are_stopped(monkeypatch, variable, value, message):
+    """No run of several processes falls back to something else in silence."""
+    state = SimpleNamespace(distributed_type=SimpleNamespace(value="NO"))
+    trainer = SimpleNamespace(args=SimpleNamespace(world_size=1), accelerator=state)
+    launch.check_launched(trainer)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(RuntimeError, match=message):
+        launch.check_launched(trainer)
 
 
 def test_resume_command_replaces_an_older_checkpoint(monkeypatch):

@@ -149,11 +149,31 @@ def resume_command(typed: str, checkpoint: str) -> str:
     return shlex.join([*kept, "--resume_from_checkpoint", checkpoint])
 
 
+def check_launched(trainer: Any) -> None:
+    """Raise if the processes do not train the way that they were started for.
+
+    Raises:
+        RuntimeError: each trains for itself, or the weights are not sharded.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if trainer.args.world_size != world_size:
+        raise RuntimeError(
+            f"{world_size} processes were started, but they train as {trainer.args.world_size}: start them by "
+            "`--num_processes` of this command, or by `accelerate launch` for the devices that are there."
+        )
+    sharded = str(trainer.accelerator.distributed_type.value)
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" and sharded != "FSDP":
+        raise RuntimeError(
+            f"FSDP was asked for, but accelerate does not shard on these devices ({sharded}). Use --accelerate_config "
+            "multi_gpu, or --num_processes alone."
+        )
+
+
 # ---- In the process that becomes the launcher
 
 
 def main(argv: list[str]) -> int:
-    """Call accelerate's launcher; a worker that failed has already said why."""
+    """Call accelerate's launcher and return the exit code; a worker that failed has already said why."""
     import logging
     import subprocess
 
@@ -188,6 +208,9 @@ def main(argv: list[str]) -> int:
     except subprocess.CalledProcessError as error:
         return USAGE if error.returncode == USAGE else FAILED
     except SignalException:
+        return FAILED
+    except (ValueError, ImportError, OSError) as error:
+        print(f"sternpost: error: the processes cannot be started: {error}", file=sys.stderr)
         return FAILED
     return OK
 

@@ -14,7 +14,15 @@ from .arguments import Arguments, parse_arguments
 from .errors import DEBUG, INTERRUPTED, OK, UsageError
 from .fields import PACKAGE, Option, inherited_options, read_options
 from .launch import COMMAND as TYPED
-from .launch import STOP_FILE, hand_over, is_worker, precision_options, resume_command, typed_command
+from .launch import (
+    STOP_FILE,
+    check_launched,
+    hand_over,
+    is_worker,
+    precision_options,
+    resume_command,
+    typed_command,
+)
 
 SHARED = ("ModelConfig", "ScriptArguments", "DatasetMixtureConfig")
 """Config classes of `sternpost.options` that every training command has."""
@@ -271,12 +279,7 @@ def prepare(trainer: Any, script_args: Any) -> None:
 
         buffers = [name for name, buffer in trainer.model.named_buffers() if buffer.dtype == torch.bool]
         trainer.model._ddp_params_and_buffers_to_ignore = buffers
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    if trainer.args.world_size != world_size:
-        raise RuntimeError(
-            f"{world_size} processes were started, but they train as {trainer.args.world_size}: start them by "
-            "`--num_processes` of this command, or by `accelerate launch` for the devices that are there."
-        )
+    check_launched(trainer)
 
 
 def quiet_when_piped() -> None:
