@@ -18,6 +18,7 @@ dependencies = [
     "Some_Package[fast]~=1.4; python_version < '3.13'",
     "numpy",
     "exact==1.2.*",
+    "odd===first",
 ]
 
 [project.optional-dependencies]
@@ -40,6 +41,7 @@ def test_ranges_extras_and_scripts(tmp_path: Path):
     assert trees.lines(snapshot) == [
         "dependency lib exact ceiling=<=1.2.* floor=1.2.*",
         "dependency lib numpy",
+        "dependency lib odd ceiling=<=first floor=first",
         'dependency lib some-package[fast] floor=1.4 marker="python_version < \\"3.13\\""',
         "dependency lib torch excluded=2.5.0 floor=2.4",
         "dependency lib[vllm] vllm ceiling=<=0.31 floor=0.10",

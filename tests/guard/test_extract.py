@@ -193,7 +193,7 @@ def test_positional_fields_have_an_order(tmp_path: Path):
     text = """
 from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
-__all__ = ["A", "B", "N"]
+__all__ = ["A", "B", "M", "N"]
 @dataclass
 class A:
     x: int
@@ -207,11 +207,15 @@ class B(A):
 class N(NamedTuple):
     a: int
     b: int = 1
+@dataclass
+class M(CollatorMixin):
+    a: int
 """
     found = facts(tmp_path, text)
     assert [line for line in found if line.startswith("class")] == [
         "class lib.A order=x,y tier=stable",
         "class lib.B order=x,y,z tier=stable",
+        "class lib.M order=a tier=stable",
         "class lib.N order=a,b tier=stable",
     ]
     assert "field lib.B w default=3 kind=keyword-only type=int" in found

@@ -65,6 +65,14 @@ def test_fields_and_defaults(snapshot: Snapshot):
             assert (field.get("kind") == "keyword-only") == real[name].kw_only
 
 
+def test_options_after_inherited_ones_go_by_name(snapshot: Snapshot):
+    """Nobody can pass them by position, so that the order of ours and of transformers' is nobody's business."""
+    configs = [f.owner for f in snapshot.kind("base") if f.name == "transformers.TrainingArguments"]
+    assert "sternpost.SFTConfig" in configs
+    for owner in configs:
+        assert {field.get("kind") for field in snapshot.owned("field", owner)} == {"keyword-only"}
+
+
 def default_of(field: dataclasses.Field) -> object:
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 

@@ -125,8 +125,10 @@ class ClassReader:
         return list(dict.fromkeys(found))
 
     def _foreign_bases(self, class_: griffe.Class) -> list[str]:
+        """Bases from elsewhere that may have fields; a mixin by name has none."""
         targets = [_base(base, class_, self.resolver) for base in class_.bases]
-        return [path for path in targets if isinstance(path, str) and path.rpartition(".")[2] not in _NO_BASES]
+        names = [path.rpartition(".")[2] for path in targets if isinstance(path, str)]
+        return [name for name in names if name not in _NO_BASES and not name.endswith("Mixin")]
 
     def _from(self, owner: griffe.Class) -> str | None:
         return None if owner is self.class_ else self.homes.get(owner.path, owner.path)

@@ -28,7 +28,8 @@ def command_facts(settings: Settings, resolver: Resolver, homes: dict[str, str])
     aliases = _literal_of(resolver, f"{package.path}.arguments.ALIASES")
     for command in literal(table.value, package, resolver) or ():
         module = resolver.tree.module(f"{package.path}.{command}")
-        origin = resolver.tree.origin(module if module is not None else table)
+        defined = module.members.get("COMMAND", module) if module is not None else table
+        origin = resolver.tree.origin(defined)
         yield make_fact("command", resolver.tree.name, str(command), origin)
         flags = dict(_flags(module, resolver, homes)) if module is not None else {}
         flags |= (

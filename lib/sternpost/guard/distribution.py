@@ -8,7 +8,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from .facts import Fact, Origin, Problem, make_fact
 
@@ -85,4 +85,7 @@ def _range(specifiers: SpecifierSet) -> dict[str, str]:
 
 
 def _version(text: str) -> Version:
-    return Version(text.removesuffix(".*"))
+    try:
+        return Version(text.removesuffix(".*"))
+    except InvalidVersion:  # `===` compares any text
+        return Version("0")
