@@ -112,6 +112,7 @@ def variables(environment: Environment, one_thread: bool) -> dict[str, str | Non
         "PYTHONPATH": None,
         "PYTHONHOME": None,
         "PYTHONNOUSERSITE": "1",
+        "PYTHONUNBUFFERED": "1",
         "HF_HOME": str(HOME / "huggingface"),
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_OFFLINE": "1",
