@@ -139,6 +139,30 @@ def test_light_modules_stay_light(module: str):
     assert find_weight(read_tree(LIB), module) == []
 
 
+def find_long_functions(lib: Path, most: int = 80) -> list[str]:
+    """Functions of more than `most` lines, each as 'path:line name (lines)'."""
+    found = []
+    for path in sorted(lib.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = node.end_lineno - node.lineno + 1
+                if lines > most:
+                    found.append(f"{path.relative_to(lib)}:{node.lineno} {node.name} ({lines} lines)")
+    return found
+
+
+def test_functions_can_be_read_at_once():
+    """No function is longer than 80 lines; most are half of that."""
+    assert find_long_functions(LIB) == []
+
+
+def test_long_functions_are_found(tmp_path: Path):
+    """The limit is exact, and functions inside classes count too."""
+    body = "        x = 1\n"
+    (tmp_path / "a.py").write_text(f"class A:\n    def fits(self):\n{body * 79}    async def long(self):\n{body * 80}")
+    assert find_long_functions(tmp_path) == ["a.py:82 long (81 lines)"]
+
+
 BAD_TREE = {
     "__init__.py": "",
     "sft/__init__.py": "",
