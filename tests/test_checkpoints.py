@@ -19,11 +19,16 @@ def make_checkpoint(run: Path, step: int, whole: bool = True) -> Path:
 def test_failed_save_leaves_nothing(tmp_path):
     """What was written before the failure is gone, and the error says why and what to do."""
     target = tmp_path / "checkpoint-7"
-    with pytest.raises(OSError, match="No space left.*resume_from_checkpoint"), all_or_nothing(target):
-        (target / "sub").mkdir(parents=True)
-        (target / "sub" / "weights").write_text("half")
-        (target / "trainer_state.json").write_text("{}")
-        raise OSError(28, "No space left on device")
+
+    def save():
+        with all_or_nothing(target):
+            (target / "sub").mkdir(parents=True)
+            (target / "sub" / "weights").write_text("half")
+            (target / "trainer_state.json").write_text("{}")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left.*resume_from_checkpoint"):
+        save()
     assert not target.exists()
 
 
@@ -31,9 +36,14 @@ def test_failed_save_keeps_what_was_there_before(tmp_path):
     """Files of the user in the directory stay; a checkpoint that was overwritten half-way no longer counts as whole."""
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "trainer_state.json").write_text("{}")
-    with pytest.raises(OSError), all_or_nothing(tmp_path):
-        (tmp_path / "model.safetensors").write_text("half")
-        raise RuntimeError("writer died")
+
+    def save():
+        with all_or_nothing(tmp_path):
+            (tmp_path / "model.safetensors").write_text("half")
+            raise RuntimeError("writer died")
+
+    with pytest.raises(OSError, match="writer died"):
+        save()
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     assert not is_whole(tmp_path)
 
@@ -64,7 +74,7 @@ def test_resolve_resume(tmp_path):
     assert resolve_resume(False, tmp_path) is None
     assert resolve_resume(True, tmp_path) == str(tmp_path / "checkpoint-2")
     assert resolve_resume(str(tmp_path / "checkpoint-2"), "elsewhere") == str(tmp_path / "checkpoint-2")
-    with pytest.raises(ValueError, match="interrupted.*checkpoint-2"):
+    with pytest.raises(ValueError, match=r"interrupted.*checkpoint-2"):
         resolve_resume(str(broken), tmp_path)
     with pytest.raises(ValueError, match="no whole checkpoint"):
         resolve_resume(True, tmp_path / "absent")

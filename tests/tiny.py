@@ -8,7 +8,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-WORDS = "the sternpost stands still so that the rest of the ship can steer one two three".split()
+SENTENCE = "the sternpost stands still so that the rest of the ship can steer one two three"
+WORDS = SENTENCE.split()
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 CHAT_TEMPLATE = (
     "{%- for message in messages %}"
@@ -31,7 +32,7 @@ def trained_tokenizer() -> str:
     trainer = trainers.BpeTrainer(
         vocab_size=300, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
-    tokenizer.train_from_iterator([" ".join(WORDS)] * 5, trainer)
+    tokenizer.train_from_iterator([SENTENCE] * 5, trainer)
     return tokenizer.to_str()
 
 

@@ -55,7 +55,7 @@ def experts() -> Qwen3MoeForCausalLM:
             num_experts_per_tok=2,
             moe_intermediate_size=16,
             router_aux_loss_coef=0.01,
-        )  # fmt: skip
+        )
     )
 
 

@@ -101,7 +101,8 @@ def test_assistant_only(tmp_path):
     """With messages, `assistant_only_loss` learns what the assistant says and its end token."""
     batch = next(iter(trainer(tmp_path, "messages", assistant_only_loss=True).get_train_dataloader()))
     decoded = tiny.tokenizer().decode(batch["labels"][0][batch["labels"][0] != -100])
-    assert decoded.startswith("ship") and decoded.endswith("<|im_end|>")
+    assert decoded.startswith("ship")
+    assert decoded.endswith("<|im_end|>")
 
 
 def test_images_need_a_processor(tmp_path):

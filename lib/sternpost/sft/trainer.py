@@ -30,6 +30,7 @@ from transformers import (
 
 from ..checkpoints import all_or_nothing, check_writable, resolve_resume
 from ..data.chat import tokenizer_of
+from ..data.splits import Rows, column_names
 from ..metrics import MetricBuffer
 from ..models.forward import enable_scoring, keep_rows_apart, score_batch
 from ..models.offload import offload_activations
@@ -45,11 +46,10 @@ from ..models.policy import (
 )
 from ..models.scores import IGNORE, ScoreRequest, TokenScores
 from .config import SFTConfig
-from .data import DataCollatorForLanguageModeling, column_names, prepare
+from .data import DataCollatorForLanguageModeling, prepare
 from .loss import LOSSES, TokenLoss
 from .vision import DataCollatorForVisionLanguageModeling
 
-Rows: TypeAlias = Dataset | IterableDataset
 Scorer: TypeAlias = Callable[[nn.Module, dict[str, Any], ScoreRequest], TokenScores]
 
 
