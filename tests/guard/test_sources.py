@@ -93,6 +93,17 @@ def test_a_long_chain_of_imports_is_followed_or_ends(tmp_path: Path):
     assert any(line.startswith(("function lib.f", "name lib.f")) for line in trees.lines(extract(config)))
 
 
+def test_a_chain_of_names_that_is_too_long_ends(tmp_path: Path):
+    """Assignments, constants and bases, thousands deep: what cannot be followed is not known, and nothing is raised."""
+    lines = [f"a{i} = a{i + 1}\nc{i} = (c{i + 1},)\nclass C{i}(C{i + 1}): ..." for i in range(3000)]
+    source = "\n".join(
+        ["__all__ = ['a0', 'f', 'C0', 'g']", *lines, "def a3000(): ...", "def f(x=c0, y: a1 = 1): ...", "def g(): ..."]
+    )
+    found = trees.lines(trees.module(tmp_path, source))
+    assert 'function lib.g order="" tier=stable' in found
+    assert "class lib.C0 tier=stable" in found
+
+
 def test_many_wildcards_do_not_explode(tmp_path: Path):
     """Every module takes everything from every other: each is asked once for each name."""
     count = 14

@@ -197,6 +197,34 @@ def test_deep_expressions_are_left(scope):
         ast.parse("[" * 5000 + "]" * 5000)
 
 
+def test_constants_without_end_or_measure(tmp_path: Path):
+    """One that is made of itself stays a name, and so does what doubles at every step."""
+    doubled = "\n".join(f"C{i} = (C{i - 1}, C{i - 1})" for i in range(1, 60))
+    source = f"__all__ = ['f']\nA = (B,)\nB = (A,)\nC0 = 1\n{doubled}\ndef f(a=A, b=C3, c=C59): ..."
+    found = {fact.name: fact.get("default") for fact in trees.module(tmp_path, source).owned("param", "lib.f")}
+    assert found["a"] == "A"
+    assert found["b"] == "(((1, 1), (1, 1)), ((1, 1), (1, 1)))"
+    assert len(found["c"]) <= MAX_TEXT
+
+
+def test_aliases_without_end_or_measure(tmp_path: Path):
+    """A recursive alias is left as it is named; one that doubles at every step is read in no time."""
+    doubled = "\n".join(f"D{i} = Union[list[D{i - 1}], tuple[D{i - 1}, D{i - 1}]]" for i in range(1, 60))
+    source = f"""
+from typing import Literal, Union
+__all__ = ["f"]
+Json = dict[str, "Json"] | list["Json"] | str
+Even = Union["Odd", Literal["e"]]
+Odd = Even | Literal["o"]
+D0 = Literal["x"]
+{doubled}
+def f(a: Json, b: Odd, c: Even | None, d: D59): ...
+"""
+    found = {fact.name: fact.get("type") for fact in trees.module(tmp_path, source).owned("param", "lib.f")}
+    assert (found["a"], found["b"], found["c"]) == ("Json", "Odd", "Even | None")
+    assert len(found["d"]) <= MAX_TEXT
+
+
 def test_values_do_not_depend_on_the_machine(tmp_path: Path):
     """The path of the tree is in no fact."""
     source = "__all__ = ['f']\nimport os\ndef f(a=os.path.join('x', __file__)): ..."

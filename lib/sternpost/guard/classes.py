@@ -34,7 +34,7 @@ class ClassReader:
         order, details = self._constructor()
         yield make_fact("class", self.home, "", self.origin, tier=tier, order=order)
         yield from details
-        for base in self._bases(self.class_, set()):
+        for base in self._bases():
             yield make_fact("base", self.home, base, self.origin)
         for name, (owner, member) in sorted(self._members().items()):
             yield from self._member(name, owner, member)
@@ -109,19 +109,20 @@ class ClassReader:
             kind = type_text(member.annotation, owner, self.resolver)
             yield make_fact("attribute", self.home, name, origin, type=kind, value=value, from_=inherited)
 
-    def _bases(self, class_: griffe.Class, seen: set[str]) -> list[str]:
-        """Direct bases; a base that is not public gives way to its own."""
-        seen.add(class_.path)
+    def _bases(self) -> list[str]:
+        """Direct bases; one that is not public gives way to its own."""
         found: list[str] = []
-        for base in class_.bases:
-            target = _base(base, class_, self.resolver)
-            if isinstance(target, griffe.Class):
-                if target.path in self.homes:
-                    found.append(self.homes[target.path])
-                elif target.path not in seen:
-                    found += self._bases(target, seen)
-            elif target.rpartition(".")[2] not in _NO_BASES:
-                found.append(target)
+        seen = {self.class_.path}
+        ahead = [(base, self.class_) for base in reversed(self.class_.bases)]
+        while ahead:
+            target = _base(*ahead.pop(), self.resolver)
+            if isinstance(target, str):
+                found += [target] if target.rpartition(".")[2] not in _NO_BASES else []
+            elif target.path in self.homes:
+                found.append(self.homes[target.path])
+            elif target.path not in seen:
+                seen.add(target.path)
+                ahead += [(base, target) for base in reversed(target.bases)]
         return list(dict.fromkeys(found))
 
     def _foreign_bases(self, class_: griffe.Class) -> list[str]:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import griffe
@@ -25,6 +26,8 @@ class Resolver:
         self.tree = tree
         self._known: dict[tuple[str, str], Definition | External | None] = {}
         self._tables: dict[str, dict[str, list[str]]] = {}
+        self.memo: dict[tuple[str, str], object] = {}
+        """What others have found out about definitions, by their own names for it."""
 
     def find(self, path: str) -> Definition | External:
         """The definition behind a dotted path."""
@@ -53,8 +56,9 @@ class Resolver:
         """What `from module import name` gives; None if nothing."""
         key = (module.path, name)
         if key not in self._known:
-            self._known[key] = External(f"{module.path}.{name}")  # what a cycle finds
-            self._known[key] = self._member(module, name)
+            self._known[key] = External(f"{module.path}.{name}")  # what a cycle finds, and what too long a chain does
+            with suppress(RecursionError):
+                self._known[key] = self._member(module, name)
         return self._known[key]
 
     def _member(self, module: griffe.Module, name: str) -> Definition | External | None:

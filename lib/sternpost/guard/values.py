@@ -4,6 +4,7 @@ import ast
 import hashlib
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import griffe
@@ -12,6 +13,9 @@ from .resolve import Resolver
 
 MAX_TEXT = 160
 """Longer values are cut, and a digest keeps them apart."""
+
+MAX_INLINED = 2_000
+"""Nodes put in place of names in one expression: constants that are made of one another can double endlessly."""
 
 _ARITHMETIC: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -64,10 +68,10 @@ def shorten(text: str) -> str:
 class Folder(ast.NodeTransformer):
     """Replaces names of constants by their literal values, and arithmetic on numbers by its result."""
 
-    def __init__(self, scope: griffe.Object, resolver: Resolver, open_names: frozenset[str] = frozenset()) -> None:
+    def __init__(self, scope: griffe.Object, resolver: Resolver) -> None:
         self.scope = scope
         self.resolver = resolver
-        self.open_names = open_names
+        self.inlined = 0
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return self._constant(node.id) or node
@@ -113,20 +117,41 @@ class Folder(ast.NodeTransformer):
         return node
 
     def _constant(self, name: str) -> ast.expr | None:
-        """The literal that a name stands for."""
+        """The literal that a name stands for, as long as what is put in place of names stays small."""
         found = self.resolver.lookup(name, self.scope)
-        if not isinstance(found, griffe.Attribute) or found.value is None or found.path in self.open_names:
+        if not isinstance(found, griffe.Attribute) or found.value is None or found.parent is None:
             return None
-        scope = found.parent
-        node = parse_expression(str(found.value))
-        if node is None or scope is None:
+        key = ("constant", found.path)
+        if key not in self.resolver.memo:
+            self.resolver.memo[key] = None  # what a constant finds that is made of itself
+            self.resolver.memo[key] = _constant(str(found.value), Folder(found.parent, self.resolver))
+        known = self.resolver.memo[key]
+        if not isinstance(known, Constant) or self.inlined + known.size > MAX_INLINED:
             return None
-        folded = Folder(scope, self.resolver, self.open_names | {found.path}).visit(node)
-        try:
-            ast.literal_eval(folded)
-        except (ValueError, TypeError, RecursionError, MemoryError):
-            return None
-        return folded
+        self.inlined += known.size
+        return known.node
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A literal, and how many nodes it has."""
+
+    node: ast.expr
+    size: int
+
+
+def _constant(text: str, folder: Folder) -> Constant | None:
+    """The literal that an assigned expression comes to; None if it comes to none."""
+    node = parse_expression(text)
+    if node is None:
+        return None
+    try:
+        size = sum(1 for _ in ast.walk(node))
+        folded = folder.visit(node)
+        ast.literal_eval(folded)
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        return None
+    return Constant(folded, size + folder.inlined)
 
 
 def _number(node: ast.expr) -> int | float | None:
