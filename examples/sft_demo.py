@@ -37,7 +37,7 @@ def main(output_dir: str = "runs/sft_demo", num_epochs: str = "3") -> None:
 
     with progress, interrupt:
         trainer.train()
-    if interrupt.requested:
+    if interrupt.stopped:
         print(f"Stopped. trainer.train(resume_from_checkpoint={interrupt.checkpoint!r}) goes on.")
     else:
         trainer.save_model()

@@ -115,7 +115,7 @@ def test_first_signal_saves_after_the_step(tmp_path, number):
     made = trainer(tmp_path, interrupt, SignalAt(3, number), eval_strategy="steps", eval_steps=1)
     made.train()
     assert made.state.global_step == 3
-    assert interrupt.requested
+    assert interrupt.stopped
     assert interrupt.checkpoint == str(tmp_path / "checkpoint-3")
     assert (tmp_path / "checkpoint-3" / "trainer_state.json").is_file()
     assert [line["step"] for line in made.state.log_history if "eval_loss" in line] == [1, 2]
@@ -147,10 +147,32 @@ def test_file_asks_as_a_signal_does(tmp_path):
     assert interrupt.checkpoint == str(tmp_path / "run" / "checkpoint-2")
 
 
+def test_signal_after_the_file_is_the_second(tmp_path):
+    """Whichever way the first request came, the next one stops at once."""
+    (tmp_path / "stop").touch()
+    interrupt = SaveOnInterruptCallback(tmp_path / "stop")
+    with pytest.raises(KeyboardInterrupt), interrupt:
+        trainer(tmp_path / "run", interrupt, SignalAt(1, signal.SIGTERM)).train()
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
+
+
+def test_signal_after_the_last_step_comes_too_late(tmp_path):
+    """The training is over: it was not stopped, so whoever asks goes on to save the model."""
+
+    class SignalAtTheEnd(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            if state.global_step == state.max_steps:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    interrupt = SaveOnInterruptCallback()
+    trainer(tmp_path, interrupt, SignalAtTheEnd()).train()
+    assert (interrupt.requested, interrupt.stopped, interrupt.checkpoint) == (True, False, "")
+
+
 def test_run_without_a_signal_is_left_alone(tmp_path):
     """The callback changes nothing by being there."""
     interrupt = SaveOnInterruptCallback()
     made = trainer(tmp_path, interrupt)
     made.train()
-    assert (made.state.global_step, interrupt.requested, interrupt.checkpoint) == (6, False, "")
+    assert (made.state.global_step, interrupt.stopped, interrupt.checkpoint) == (6, False, "")
     assert not list(tmp_path.glob("checkpoint-*"))

@@ -162,6 +162,8 @@ class SaveOnInterruptCallback(TrainerCallback):
     As a context manager around `trainer.train()` it gives the signals back however the training ends. With several
     processes each needs one of these; a signal to any of them stops all after the same step.
 
+    Afterwards `stopped` says whether the training was ended, and `checkpoint` where it was saved.
+
     Args:
         stop_file: path of a file whose existence means the same as a signal.
     """
@@ -169,6 +171,7 @@ class SaveOnInterruptCallback(TrainerCallback):
     def __init__(self, stop_file: str | os.PathLike[str] | None = None) -> None:
         self.stop_file = Path(stop_file) if stop_file else None
         self.requested = False
+        self.stopped = False
         self.checkpoint = ""
         self.signals: dict[int, Any] = {}
         self.group: Any = None
@@ -180,7 +183,7 @@ class SaveOnInterruptCallback(TrainerCallback):
         self.restore()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.requested, self.checkpoint = False, ""
+        self.requested, self.stopped, self.checkpoint = False, False, ""
         if torch.distributed.is_available() and torch.distributed.is_initialized() and args.world_size > 1:
             # On the CPU, so that asking each step whether to stop never waits for the device.
             self.group = torch.distributed.new_group(backend="gloo")
@@ -190,7 +193,7 @@ class SaveOnInterruptCallback(TrainerCallback):
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Take a signal."""
-        if self.requested:
+        if self.requested or self.stop_file_exists():
             self.restore()
             raise KeyboardInterrupt
         self.requested = True
@@ -199,19 +202,22 @@ class SaveOnInterruptCallback(TrainerCallback):
         threading.Thread(target=print, args=(message,), kwargs={"file": sys.stderr, "flush": True}).start()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.requested = self.any_requested()
-        if self.requested:
+        self.stopped = self.any_requested()
+        if self.stopped:
             control.should_save = control.should_training_stop = True
             control.should_evaluate = False
 
     def any_requested(self) -> bool:
         """Whether this process or another one is to stop."""
-        requested = self.requested or (self.stop_file is not None and self.stop_file.exists())
+        requested = self.requested or self.stop_file_exists()
         if self.group is None:
             return requested
         flag = torch.tensor(int(requested))
         torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX, group=self.group)
         return bool(flag)
+
+    def stop_file_exists(self) -> bool:
+        return self.stop_file is not None and self.stop_file.exists()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.checkpoint = str(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")

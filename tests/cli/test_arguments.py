@@ -6,7 +6,7 @@ import pytest
 
 from sternpost.cli.arguments import Arguments, parse_arguments
 from sternpost.cli.errors import UsageError
-from sternpost.cli.launch import CONFIGS, launch_flags, precision_options
+from sternpost.cli.launch import CONFIGS, complete, config_file, launch_flags, precision_options
 from sternpost.cli.sft import COMMAND
 from sternpost.cli.training import all_options
 
@@ -152,6 +152,29 @@ def test_launch_flags_are_split_off(config):
     assert arguments.launch == ["--num_processes", "2", "--main_process_port", "0", "--cpu"]
     assert arguments.rest == ["--config", path, "--packing", "--model=m"]
     assert arguments.values == {"max_steps": 3, "packing": True, "model_name_or_path": "m"}
+
+
+@pytest.mark.parametrize(
+    ("launch", "devices", "added"),
+    [
+        ([], 4, ["--num_processes", "4"]),
+        ([], 0, ["--num_processes", "1"]),
+        (["--num_processes", "2"], 4, []),
+        (["--num_processes", "1"], 4, ["--gpu_ids", "0"]),
+        (["--num_processes", "1", "--cpu"], 4, []),
+        (["--config_file", config_file("multi_gpu")], 4, ["--num_processes", "4"]),
+        (["--config_file", config_file("single_gpu")], 1, []),
+    ],
+)
+def test_launch_flags_are_completed_by_the_devices(launch, devices, added):
+    """A process for each device unless flags or configuration say how many; a single one sees a single device."""
+    assert complete(launch, devices) == launch + added
+
+
+def test_several_cpu_processes_need_no_mpi():
+    """accelerate would start one; so the flag becomes what starts several, on a free port."""
+    expected = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+    assert complete(["--cpu", "--num_processes", "2"], 0) == expected
 
 
 def test_no_launch_flags_no_launcher():

@@ -4,7 +4,9 @@ Neither `--help` nor a mistake in the options loads torch or transformers.
 """
 
 import importlib
+import os
 import sys
+from types import ModuleType
 
 COMMANDS = ("sft", "guard", "env")
 """Modules of this package that are commands, in the order of the help."""
@@ -27,11 +29,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if argv[0] not in COMMANDS:
             raise UsageError(f"no command {argv[0]}, only {', '.join(COMMANDS)}.{nearest(argv[0], list(COMMANDS))}")
-        return load(argv[0]).main(argv[1:])
+        return int(load(argv[0]).main(argv[1:]))
     except UsageError as error:
         return report(command if argv[0] in COMMANDS else "sternpost", error, USAGE)
     except KeyboardInterrupt:
-        print(f"\n{command}: interrupted.", file=sys.stderr)
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"\n{command}: interrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # `| head` has read enough: nothing to say, and nobody to say it to
@@ -40,9 +43,9 @@ def main(argv: list[str] | None = None) -> int:
         return report(command, error, FAILED)
 
 
-def load(command: str) -> "CommandModule":
+def load(command: str) -> ModuleType:
     """The module of a command."""
-    return importlib.import_module(f".{command}", __name__)  # type: ignore[return-value]
+    return importlib.import_module(f".{command}", __name__)
 
 
 def overview() -> str:
@@ -56,15 +59,6 @@ def overview() -> str:
         "`sternpost COMMAND --help` lists the options of a command. `sternpost --version` prints the version.",
     ]
     return "\n".join(lines)
-
-
-class CommandModule:
-    """What a command's module holds."""
-
-    @staticmethod
-    def main(argv: list[str]) -> int:
-        """Run the command with its arguments and return the exit code."""
-        raise NotImplementedError
 
 
 __all__ = ["COMMANDS", "main"]

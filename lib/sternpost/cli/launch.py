@@ -84,8 +84,8 @@ def precision_options(launch: list[str], values: dict[str, Any]) -> list[str]:
 
 
 def is_worker() -> bool:
-    """Whether a launcher started this process as one of several."""
-    return COMMAND in os.environ or int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """Whether a launcher started this process, as one of several or alone."""
+    return COMMAND in os.environ or "WORLD_SIZE" in os.environ or "ACCELERATE_MIXED_PRECISION" in os.environ
 
 
 def hand_over(launch: list[str], command: list[str], typed: str) -> int:
@@ -183,23 +183,12 @@ def main(argv: list[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     split = argv.index("-m")
-    launch, command = argv[:split], argv[split:]
-    if "--num_processes" not in launch:
-        launch += ["--num_processes", str(max(1, accelerator.device_count()))]
-    processes = int(launch[launch.index("--num_processes") + 1])
-    if "--cpu" in launch and processes > 1 and "--mpirun_hostfile" not in launch:
-        # accelerate starts several CPU processes only by MPI, and without it silently one; torchrun needs no MPI.
-        launch[launch.index("--cpu")] = "--multi_gpu"
+    launch, command = complete(argv[:split], accelerator.device_count()), argv[split:]
+    if "--cpu" in argv[:split]:
         os.environ["ACCELERATE_USE_CPU"] = "true"
-        if "--main_process_port" not in launch:
-            launch += ["--main_process_port", "0"]
     if "--debug" not in command:
-        quiet = (
-            "accelerate.commands.launch",
-            "torch.distributed.elastic",
-            "torch.distributed.elastic.multiprocessing.api",
-        )
-        for name in quiet:
+        elastic = "torch.distributed.elastic"  # its loggers set their own levels
+        for name in (f"{elastic}.multiprocessing.api", f"{elastic}.agent.server.api", "accelerate.commands.launch"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         launch_command(launch_command_parser().parse_args([*launch, *command]))
@@ -213,6 +202,34 @@ def main(argv: list[str]) -> int:
         print(f"sternpost: error: the processes cannot be started: {error}", file=sys.stderr)
         return FAILED
     return OK
+
+
+def complete(launch: list[str], devices: int) -> list[str]:
+    """The launch flags with what they leave open: by default a process for each device."""
+    launch = list(launch)
+    processes = processes_of(launch)
+    if processes is None:
+        processes = max(1, devices)
+        launch += ["--num_processes", str(processes)]
+    if "--cpu" in launch and processes > 1 and "--mpirun_hostfile" not in launch:
+        # accelerate starts several CPU processes only by MPI, and without it silently one; torchrun needs no MPI.
+        launch[launch.index("--cpu")] = "--multi_gpu"
+        launch += [] if "--main_process_port" in launch else ["--main_process_port", "0"]
+    elif processes == 1 and devices > 1 and not {"--cpu", "--gpu_ids"}.intersection(launch):
+        launch += ["--gpu_ids", "0"]  # else the one process would see them all
+    return launch
+
+
+def processes_of(launch: list[str]) -> int | None:
+    """How many processes the flags, or the configuration that they name, ask for."""
+    if "--num_processes" in launch:
+        return int(launch[launch.index("--num_processes") + 1])
+    if "--config_file" not in launch:
+        return None
+    import yaml
+
+    config = yaml.safe_load(Path(launch[launch.index("--config_file") + 1]).read_text("utf-8"))  # JSON is YAML
+    return config.get("num_processes") if isinstance(config, dict) else None
 
 
 if __name__ == "__main__":

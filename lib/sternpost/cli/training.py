@@ -38,7 +38,6 @@ class Inputs(NamedTuple):
     peft_config: Any
     quantization_config: Any
     callbacks: list[Any]
-    model_args: Any
     script_args: Any
 
 
@@ -106,10 +105,8 @@ def run(command: Command, argv: list[str]) -> int:
         raise UsageError(
             f"{arguments.launch[0]} starts processes, but a launcher already started this one: leave it out."
         )
-    if not is_worker() and devices() > 1:
-        print(
-            f"{devices()} devices: starting a process for each (CUDA_VISIBLE_DEVICES restricts them).", file=sys.stderr
-        )
+    if not is_worker() and not arguments.values.get("use_cpu") and devices() > 1:
+        print(f"{devices()} devices: a process for each. CUDA_VISIBLE_DEVICES restricts them.", file=sys.stderr)
         return hand_over(["--num_processes", str(devices())], [command.name, *arguments.rest], typed)
     return train(command, arguments, typed)
 
@@ -173,7 +170,7 @@ def train(command: Command, arguments: Arguments, typed: str) -> int:
     except KeyboardInterrupt:
         say_how_to_resume(trainer, "Stopped at once.", last_whole(output_dir), typed)
         raise
-    if interrupt.requested:
+    if interrupt.stopped:
         stopped = f"Stopped after step {trainer.state.global_step}."
         say_how_to_resume(trainer, stopped, interrupt.checkpoint, typed)
         return OK if is_worker() else INTERRUPTED
@@ -224,7 +221,6 @@ def load_inputs(command: Command, values: dict[str, Any]) -> Inputs:
         peft_config=options.get_peft_config(model_args),
         quantization_config=options.get_quantization_config(model_args),
         callbacks=[],
-        model_args=model_args,
         script_args=script_args,
     )
 
