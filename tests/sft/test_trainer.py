@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM, TrainingArguments
+from transformers import BitsAndBytesConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM, TrainingArguments
 
 from sternpost import SFTConfig, SFTTrainer
 from sternpost.models.forward import score_with_logits
@@ -162,6 +162,27 @@ def test_adapters_that_are_given(tmp_path, given):
         again = peft.get_peft_model(tiny.model(), config)
         peft.set_peft_model_state_dict(again, peft.get_peft_model_state_dict(adapted))
         assert all(norm > 0 for _, norm in train(tmp_path / "b", model=again, options={"gradient_checkpointing": True}))
+
+
+def test_adapter_on_a_quantised_base(tmp_path):
+    """The weights of the base are loaded in 4 bits, stay as they are, and the adapter on them learns."""
+    peft = pytest.importorskip("peft")
+    pytest.importorskip("bitsandbytes")
+    tiny.model(hidden_size=64, intermediate_size=128, head_dim=16).save_pretrained(tmp_path / "model")
+    trainer = make(
+        tmp_path / "run",
+        model=str(tmp_path / "model"),
+        options={"max_steps": 4, "learning_rate": 0.05},
+        quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"),
+        peft_config=peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", r=4),
+    )
+    weight = trainer.model.base_model.model.model.layers[0].self_attn.q_proj.base_layer.weight
+    before = weight.data.clone()
+    trainer.train()
+    losses = [loss for loss, _ in tiny.losses(trainer)]
+    assert before.dtype == torch.uint8
+    assert torch.equal(weight.data, before)
+    assert losses[-1] < losses[0]
 
 
 def test_experts_are_balanced(tmp_path):

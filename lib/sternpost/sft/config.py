@@ -91,7 +91,10 @@ class SFTConfig(TrainingArguments):
     def __post_init__(self) -> None:
         if self.bf16 is None:
             self.bf16 = not self.fp16 and has_fast_bf16(self.use_cpu)
-        resolve_activation_checkpointing(self, default=on_accelerator(self.use_cpu))
+        accelerated = on_accelerator(self.use_cpu)
+        resolve_activation_checkpointing(self, default=accelerated)
+        if not accelerated:
+            self.dataloader_pin_memory = False  # memory is pinned for an accelerator; without one torch warns
         super().__post_init__()
         check_choices(self)
         check_lengths(self)

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import torch
 from datasets import Dataset, IterableDataset
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
@@ -27,6 +28,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer_utils import EvalLoopOutput
 
 from ..checkpoints import all_or_nothing, check_writable, resolve_resume
 from ..data.chat import tokenizer_of
@@ -274,8 +276,15 @@ class SFTTrainer(Trainer):
             eval_dataset = self.prepare_eval(eval_dataset, self.processing_class, self.args)
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
 
-    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
-        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
         metrics = self.metrics["eval"].flush(self.accelerator)  # with the loss per token, not per batch
         output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
         if metrics:

@@ -65,7 +65,8 @@ class DataCollatorForVisionLanguageModeling(DataCollatorMixin):
         encoded = encode(self.processor.tokenizer, texts, special_tokens=not is_chat(rows), positions=True)
         learned = torch.zeros_like(batch["input_ids"], dtype=torch.bool)
         for at, row in enumerate(rendered):
-            mask = encoded.mask(at, row.generated if self.assistant_only_loss else [(0, len(row.text))])
+            everything = np.ones(len(encoded.ids[at]), dtype=bool)
+            mask = encoded.mask(at, row.generated) if self.assistant_only_loss else everything
             if self.completion_only_loss:
                 mask[: encoded.first_token(at, row.prompt_end)] = False
             expanded = batch["input_ids"][at][batch["attention_mask"][at].bool()].tolist()
