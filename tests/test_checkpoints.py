@@ -61,6 +61,7 @@ def test_last_whole_is_by_number(tmp_path):
     for step in (9, 10):
         make_checkpoint(tmp_path, step)
     make_checkpoint(tmp_path, 11, whole=False)
+    (make_checkpoint(tmp_path, 12) / "checkpoint-is-incomplete.txt").touch()
     (tmp_path / "checkpoint-best").mkdir()
     assert last_whole(tmp_path) == str(tmp_path / "checkpoint-10")
     assert last_whole(tmp_path / "absent") is None

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 STATE = "trainer_state.json"
+INCOMPLETE = "checkpoint-is-incomplete.txt"
+"""What transformers leaves in a checkpoint that it is writing when a job is about to be killed."""
 
 
 def check_writable(directory: str | Path) -> None:
@@ -57,7 +59,7 @@ def all_or_nothing(directory: str | Path) -> Iterator[None]:
 
 def is_whole(checkpoint: str | Path) -> bool:
     """Whether a checkpoint was written to its end."""
-    return (Path(checkpoint) / STATE).is_file()
+    return (Path(checkpoint) / STATE).is_file() and not (Path(checkpoint) / INCOMPLETE).exists()
 
 
 def last_whole(output_dir: str | Path) -> str | None:

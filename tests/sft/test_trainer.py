@@ -101,6 +101,21 @@ def test_compute_metrics_sees_logits_and_labels(tmp_path):
     )
 
 
+def test_evaluation_lines_hold_no_training_metrics(tmp_path):
+    """A line of an evaluation has only its own metrics, and takes none from the next line of training."""
+    rows = Dataset.from_list(tiny.conversations(4))
+    options = {"eval_strategy": "steps", "eval_steps": 1, "logging_steps": 2, "max_steps": 4}
+    trainer = make(tmp_path, options=options, eval_dataset=rows)
+    trainer.train()
+    plain = make(tmp_path, options={"logging_steps": 2, "max_steps": 4})
+    plain.train()
+    lines = [line for line in trainer.state.log_history if "loss" in line]
+    assert lines == [line for line in plain.state.log_history if "loss" in line]
+    evaluations = [line for line in trainer.state.log_history if "eval_loss" in line]
+    assert len(evaluations) == 4
+    assert all(name.startswith("eval_") or name in ("epoch", "step") for line in evaluations for name in line)
+
+
 def test_plain_training_arguments_are_accepted(tmp_path):
     """Options of transformers keep their values; ours take their defaults."""
     args = TrainingArguments(str(tmp_path), learning_rate=0.5, report_to="none", logging_steps=7)

@@ -68,9 +68,7 @@ def model_init_kwargs(args: Any) -> dict[str, Any]:
     return kwargs
 
 
-def load_processing_class(
-    processing_class: ProcessingClass | None, model: Any, trust_remote_code: bool = False
-) -> ProcessingClass:
+def load_processing_class(processing_class: ProcessingClass | None, model: Any, args: Any) -> ProcessingClass:
     """The tokenizer or processor given, or the one published with the model.
 
     Raises:
@@ -79,9 +77,10 @@ def load_processing_class(
     if processing_class is not None:
         return processing_class
     name = model.config._name_or_path
+    revision = model_init_kwargs(args).get("revision")
     for auto_class in (AutoProcessor, AutoTokenizer):
         try:
-            found = auto_class.from_pretrained(name, trust_remote_code=trust_remote_code)
+            found = auto_class.from_pretrained(name, revision=revision, trust_remote_code=args.trust_remote_code)
         except (OSError, ValueError):
             continue
         tokenizer = tokenizer_of(found)

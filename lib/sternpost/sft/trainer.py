@@ -121,7 +121,7 @@ class SFTTrainer(Trainer):
         vision = isinstance(processing_class, ProcessorMixin)
         auto_class = AutoModelForImageTextToText if vision else AutoModelForCausalLM
         policy = load_policy(model, auto_class, args, quantization_config)
-        processing_class = load_processing_class(processing_class, base_of(policy), args.trust_remote_code)
+        processing_class = load_processing_class(processing_class, base_of(policy), args)
         tokenizer = tokenizer_of(processing_class)
         if args.chat_template_path is not None:
             use_chat_template(base_of(policy), processing_class, args.chat_template_path)
@@ -292,10 +292,9 @@ class SFTTrainer(Trainer):
         return output
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        tokens = self.count_tokens()
-        metrics = self.metrics["train"].flush(self.accelerator)
-        if metrics:
-            logs.update(metrics, num_tokens=tokens)
+        if "loss" in logs:  # a line of training, not of an evaluation or the summary
+            logs["num_tokens"] = self.count_tokens()
+            logs.update(self.metrics["train"].flush(self.accelerator))
         super().log(logs, start_time)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
