@@ -239,18 +239,21 @@ def test_truncation_keeps_labels_aligned(chat, length, mode):
     assert (dropped is None) is any(label != IGNORE for label in cut["labels"][1:])
 
 
-def test_packed_rows_hold_the_rows():
-    """Packing only puts rows together: ids and labels of each document are those without packing."""
+@pytest.mark.parametrize("strategy", ["bfd", "bfd_split"])
+def test_packed_rows_hold_the_rows(strategy):
+    """Packing only puts rows together: `bfd` those that are cut, `bfd_split` all pieces of those that are not."""
     rows = [{"prompt": row["messages"][:1], "completion": row["messages"][1:]} for row in tiny.conversations(60)]
-    alone = prepared(rows, max_length=48)
-    for strategy in ("bfd", "bfd_split"):
-        packed = prepared(rows, packing=True, max_length=48, packing_strategy=strategy)
-        documents = []
-        for row in packed:
-            ends = np.cumsum(row["seq_lengths"])
-            for end, size in zip(ends, row["seq_lengths"], strict=True):
-                documents.append((row["input_ids"][end - size : end], row["labels"][end - size : end]))
-        assert sorted(documents) == sorted((row["input_ids"], row["labels"]) for row in alone)
+    packed = prepared(rows, packing=True, max_length=48, packing_strategy=strategy)
+    documents = []
+    for row in packed:
+        for end, size in zip(np.cumsum(row["seq_lengths"]), row["seq_lengths"], strict=True):
+            documents.append((row["input_ids"][end - size : end], row["labels"][end - size : end]))
+    alone = prepared(rows, max_length=48 if strategy == "bfd" else None)
+    assert sorted(documents) == sorted(
+        (row["input_ids"][start : start + 48], row["labels"][start : start + 48])
+        for row in alone
+        for start in range(0, len(row["input_ids"]), 48)
+    )
 
 
 # ---- Streaming, processes, order ------------------------------------------------------------------------------------
