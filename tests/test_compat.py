@@ -23,7 +23,8 @@ def test_overridden_private_hooks_are_listed():
     trainer = Path(sternpost.__file__).parent / "sft" / "trainer.py"
     for node in ast.walk(ast.parse(trainer.read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("_") and not node.name.startswith("__"):
-            assert node.name in PRIVATE_HOOKS["transformers.Trainer"]
+            if hasattr(transformers.Trainer, node.name):
+                assert node.name in PRIVATE_HOOKS["transformers.Trainer"]
 
 
 @pytest.mark.parametrize("asked", [True, False])

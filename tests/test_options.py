@@ -32,7 +32,7 @@ def mixture(*datasets: dict, **options) -> DatasetMixtureConfig:
 
 def test_mixture_is_the_data_sets_one_after_another(parts):
     """Without fractions every row is there, in the order of the list; mappings are as good as objects."""
-    rows = get_dataset(DatasetMixtureConfig([{"path": parts["many"]}, DatasetConfig(parts["few"])]))
+    rows = get_dataset(DatasetMixtureConfig(datasets=[{"path": parts["many"]}, DatasetConfig(path=parts["few"])]))
     assert list(rows) == ["train"]
     assert rows["train"]["text"] == [f"many {i}" for i in range(10)] + [f"few {i}" for i in range(4)]
 

@@ -22,7 +22,7 @@ SPLIT_SEED = 0
 """Which rows `test_split_size` holds out must be the same in every process and after a resume."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ModelConfig:
     """Which model to load, in which precision, and which adapter to train on it.
 
@@ -87,7 +87,7 @@ class ModelConfig:
                 self.lora_target_modules = pattern  # type: ignore[assignment]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ScriptArguments:
     """Which data set to train on."""
 
@@ -108,7 +108,7 @@ class ScriptArguments:
     """Leave boolean buffers out of what distributed training synchronizes; some old models need it."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DatasetConfig:
     """One data set of a mixture."""
 
@@ -129,7 +129,7 @@ class DatasetConfig:
     repeating a row. Give it for every data set or for none."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DatasetMixtureConfig:
     """Several data sets, trained on as one.
 

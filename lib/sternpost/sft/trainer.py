@@ -145,10 +145,10 @@ class SFTTrainer(Trainer):
         eval_rows = eval_dataset
         if isinstance(eval_dataset, dict):
             eval_rows = {
-                name: self.prepare_eval(rows, processing_class, args, name) for name, rows in eval_dataset.items()
+                name: self._prepare_eval(rows, processing_class, args, name) for name, rows in eval_dataset.items()
             }
         elif eval_dataset is not None:
-            eval_rows = self.prepare_eval(eval_dataset, processing_class, args)
+            eval_rows = self._prepare_eval(eval_dataset, processing_class, args)
 
         # ---- 6. super()
         super().__init__(
@@ -184,7 +184,7 @@ class SFTTrainer(Trainer):
                 dataset, processing_class, args, packing=packing, formatting_func=formatting_func, name=dataset_name
             )
 
-    def prepare_eval(
+    def _prepare_eval(
         self, dataset: Rows, processing_class: ProcessingClass, args: SFTConfig, dataset_name: str = "eval"
     ) -> Rows:
         """Prepare evaluation rows, which may be packed differently."""
@@ -226,10 +226,10 @@ class SFTTrainer(Trainer):
             steps = self.current_gradient_accumulation_steps if model.training else 1
             loss = loss + self.router_coefficient * scores.aux_loss / steps
             metrics["aux_loss"] = (scores.aux_loss, torch.ones_like(scores.aux_loss))
-        self.record(metrics, batch, training=model.training)
+        self._record(metrics, batch, training=model.training)
         return (loss, model(**batch)) if return_outputs else loss
 
-    def record(self, metrics: dict[str, tuple[Tensor, Tensor]], batch: dict[str, Any], training: bool) -> None:
+    def _record(self, metrics: dict[str, tuple[Tensor, Tensor]], batch: dict[str, Any], training: bool) -> None:
         """Add a micro-batch to the metrics of the next log line."""
         if not training:
             self.metrics["eval"].add(metrics)
@@ -239,7 +239,7 @@ class SFTTrainer(Trainer):
         tokens = torch.tensor(batch["input_ids"].numel()) if mask is None else mask.sum()
         self.metrics["train"].add({**metrics, "num_tokens": (tokens, torch.tensor(0))})
 
-    def count_tokens(self) -> int:
+    def _count_tokens(self) -> int:
         """Tokens seen since the beginning of the run, by all ranks; kept in the trainer state, so that it resumes."""
         new = self.metrics["train"].flush(self.accelerator, ["num_tokens"]).get("num_tokens", 0)
         if self.args.include_num_input_tokens_seen == "no":  # else transformers counts them
@@ -273,7 +273,7 @@ class SFTTrainer(Trainer):
     ) -> dict[str, float]:
         """Evaluate on the dataset of the trainer, or on raw rows given here."""
         if isinstance(eval_dataset, Dataset | IterableDataset):
-            eval_dataset = self.prepare_eval(eval_dataset, self.processing_class, self.args)
+            eval_dataset = self._prepare_eval(eval_dataset, self.processing_class, self.args)
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
 
     def evaluation_loop(
@@ -293,7 +293,7 @@ class SFTTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:  # a line of training, not of an evaluation or the summary
-            logs["num_tokens"] = self.count_tokens()
+            logs["num_tokens"] = self._count_tokens()
             logs.update(self.metrics["train"].flush(self.accelerator))
         super().log(logs, start_time)
 
@@ -302,7 +302,7 @@ class SFTTrainer(Trainer):
             super().save_model(output_dir, _internal_call)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        self.count_tokens()
+        self._count_tokens()
         with all_or_nothing(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"):
             super()._save_checkpoint(model, trial)
 
