@@ -41,14 +41,23 @@ def small_tiles():
     patch.undo()
 
 
-def values_and_gradients(scores, states, head, weigh):
-    """Loss, statistics and gradients of `weigh(scores(states))`."""
+def clear_of_ties(head, states, targets, scale):
+    """One where a label is clearly the likeliest token or clearly not: closer to a tie, rounding decides on top-1."""
+    logits = scale(head(states).detach())
+    label = logits.gather(-1, targets.unsqueeze(-1))
+    rivals = logits.scatter(-1, targets.unsqueeze(-1), -torch.inf).amax(-1, keepdim=True)
+    return ((label - rivals).abs() > 1e-4).squeeze(-1).float()
+
+
+def values_and_gradients(scores, states, head, weigh, clear):
+    """Loss, statistics and gradients of `weigh(scores(states))`; top-1 only where `clear`."""
     states = states.clone().requires_grad_()
     head.zero_grad()
     results = scores(states)
     loss = weigh(results)
     loss.backward()
-    return [loss, *results[-3:], states.grad, *(parameter.grad for parameter in head.parameters())]
+    logps, entropies, top1 = results[-3:]
+    return [loss, logps, entropies, top1 * clear, states.grad, *(parameter.grad for parameter in head.parameters())]
 
 
 def assert_all_close(ours, plain, rtol=1e-4, atol=2e-5):
@@ -73,11 +82,12 @@ def test_objective_equals_plain(small_tiles, problem, scale, temperature, loss_t
     def plain(hidden):
         return score_plain(hidden, head, targets, scale, temperature)
 
-    expected = values_and_gradients(plain, states, head, lambda results: 1.5 * objective(results[0]).sum())
+    clear = clear_of_ties(head, states, targets, scale)
+    expected = values_and_gradients(plain, states, head, lambda results: 1.5 * objective(results[0]).sum(), clear)
     for score in (score_fused, score_tiled):
         ours = values_and_gradients(
             lambda hidden, score=score: score(hidden, head, targets, scale, temperature, objective),
-            states, head, lambda results: 1.5 * results[0],
+            states, head, lambda results: 1.5 * results[0], clear,
         )  # fmt: skip
         assert_all_close(ours, expected)
 
@@ -97,10 +107,11 @@ def test_differentiable_scores_equal_plain(small_tiles, problem, scale, temperat
     def plain(hidden):
         return score_plain(hidden, head, targets, scale, temperature)
 
-    expected = values_and_gradients(plain, states, head, weigh)
+    clear = clear_of_ties(head, states, targets, scale)
+    expected = values_and_gradients(plain, states, head, weigh, clear)
     for score in (score_fused, score_tiled):
         ours = values_and_gradients(
-            lambda hidden, score=score: score(hidden, head, targets, scale, temperature), states, head, weigh
+            lambda hidden, score=score: score(hidden, head, targets, scale, temperature), states, head, weigh, clear
         )
         assert_all_close(ours, expected)
 
