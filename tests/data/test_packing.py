@@ -105,10 +105,12 @@ def test_every_kind_of_data_set_packs_alike(strategy):
 
 
 def test_worked_example():
-    """Longest first, into the fullest row that has room; the order of equals is kept."""
+    """Longest first, into the fullest row that has room; of equals the first."""
     rows = [[1, 2, 3, 4, 5], [6, 7], [8, 9, 10], [11]]
     assert [row["input_ids"] for row in pack(rows, 4, "bfd")] == [[1, 2, 3, 4], [8, 9, 10, 11], [6, 7]]
     assert [row["input_ids"] for row in pack(rows, 4, "bfd_split")] == [[1, 2, 3, 4], [8, 9, 10, 5], [6, 7, 11]]
+    equals = [[1, 2, 3], [4, 5, 6], [7]]
+    assert [row["input_ids"] for row in pack(equals, 4, "bfd")] == [[1, 2, 3, 7], [4, 5, 6]]
 
 
 def test_map_kwargs_reach_map():

@@ -334,6 +334,12 @@ def test_rows_with_nothing_to_learn_are_dropped_and_counted(caplog):
     assert "1 with nothing to learn: no completion, no assistant turn" in line
 
 
+def test_first_label_alone_is_nothing():
+    """No token comes before the first one to predict it, so a row that only learns that is dropped."""
+    assert tokens_of({"input_ids": [5, 6, 7], "labels": [5, IGNORE, IGNORE]})[1].startswith("with nothing to learn")
+    assert tokens_of({"input_ids": [5, 6, 7], "labels": [5, IGNORE, 7]})[1] is None
+
+
 @pytest.mark.parametrize("rows", [[{"text": ""}], [{"input_ids": [5]}], [{"input_ids": []}]])
 def test_nothing_left(rows):
     """A split without any row to learn from is an error that says why."""
