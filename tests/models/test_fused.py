@@ -49,8 +49,8 @@ def clear_of_ties(head, states, targets, scale):
     return ((label - rivals).abs() > 1e-4).squeeze(-1).float()
 
 
-def values_and_gradients(scores, states, head, weigh, clear):
-    """Loss, statistics and gradients of `weigh(scores(states))`; top-1 only where `clear`."""
+def values_and_gradients(scores, states, head, weigh, clear=1):
+    """Loss, statistics and gradients of `weigh(scores(states))`; top-1 only where `clear` is one."""
     states = states.clone().requires_grad_()
     head.zero_grad()
     results = scores(states)
