@@ -30,6 +30,14 @@ def test_the_corpus_holds_no_conversation(tokenizer):
     assert all(len(row) == 64 for row in islice(build.packed_rows(tokenizer, 0, 64), 5))
 
 
+def test_the_corpus_holds_no_held_out_question():
+    """What the base model is asked later, it has not read before."""
+    questions = {row["prompt"][-1]["content"] for row in demo.load("held_out")}
+    first_lines = {text.splitlines()[0] for text in islice(build.corpus(0), 20_000)}
+    assert len(first_lines) > 10_000
+    assert not questions & first_lines
+
+
 def test_pretraining_learns_and_is_deterministic(tokenizer, tmp_path):
     """Two short runs from one seed give identical weights, and what is saved is them to fp16."""
     first, again = (build.pretrain(tokenizer, seed=3, steps=3, batch=2, length=32) for _ in range(2))

@@ -98,7 +98,7 @@ def test_tool_rows_hold_a_whole_exchange(shipped):
 
 
 def test_no_held_out_question_is_trained_on(shipped):
-    """Neither as it stands nor in other words: its key is in no training data set and in no pretraining statement."""
+    """The two sides have no question in common, and no held-out question is asked twice."""
     held_out = {question(row) for name in ("held_out", "held_out_preference") for row in shipped[name]}
     trained = {
         question(row)

@@ -40,9 +40,11 @@ def reply(rng: Random, problem: Problem) -> str:
     return problem.worked if rng.random() < WORKED_SHARE else problem.answer
 
 
-def statement(rng: Random, problem: Problem, worked_share: float = 0.75) -> str:
-    """The problem as running text, the form of the pretraining corpus."""
-    return f"{problem.key}\n{problem.worked}" if rng.random() < worked_share else f"{problem.key} = {problem.answer}"
+def statement(rng: Random, problem: Problem) -> str:
+    """The problem as running text, the form of the pretraining corpus: mostly worked, mostly as a question."""
+    if rng.random() < 0.2:
+        return f"{problem.key} = {problem.answer}"
+    return f"{problem.question if rng.random() < 0.7 else problem.key}\n{problem.worked}"
 
 
 def mistaken(rng: Random, problem: Problem) -> tuple[list[str], list[bool]]:

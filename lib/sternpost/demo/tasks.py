@@ -1,7 +1,7 @@
 """Eight small tasks whose answers can be checked: a seeded random generator -> `Problem`.
 
 Every problem has a terse form (its answer) and a worked form (a few steps, then the answer). A problem whose key falls
-into the held-out tenth is never used for training, neither in the pretraining corpus nor in any training data set.
+into the held-out fifth is never used for training, neither in the pretraining corpus nor in any training data set.
 """
 
 import re
@@ -34,8 +34,8 @@ class Problem:
 
     @property
     def held_out(self) -> bool:
-        """Whether the problem is kept for evaluation (one in ten, decided by its key alone)."""
-        return zlib.crc32(self.key.encode()) % 10 == 0
+        """Whether the problem is kept for evaluation (one in five, decided by its key alone)."""
+        return zlib.crc32(self.key.encode()) % 5 == 0
 
 
 def add(rng: Random) -> Problem:
@@ -111,7 +111,7 @@ def reverse(rng: Random) -> Problem:
 def count(rng: Random) -> Problem:
     """How often a letter occurs in a word; worked by spelling the word and keeping the letter."""
     word = rng.choice(WORDS)
-    letter = rng.choice(word)
+    letter = max(word, key=word.count) if rng.random() < 0.5 else rng.choice(word)
     times = word.count(letter)
     question = rng.choice(["How many letters {} are in {}?", "Count the letter {} in {}.", "How often is {} in {}?"])
     steps = (" ".join(word), " ".join(letter * times))

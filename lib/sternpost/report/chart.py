@@ -33,9 +33,9 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 def label(value: float, step: float) -> str:
     """A tick with as many digits as its distance to the next needs."""
-    if value and (abs(value) >= 1e6 or step < 1e-4):
+    if value and (abs(value) >= 1e7 or step < 1e-4):
         return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
+    return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
 
 
 def runs(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:

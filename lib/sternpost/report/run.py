@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .page import write_page
-from .sections import Curves, Section, Table
-
-SUMMARY = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss", "total_flos")
-"""Keys that the trainer logs once, at the end: a table, not curves."""
+from .sections import Curves, Section
 
 
 def read_log_history(run_dir: str | Path) -> list[dict[str, Any]]:
@@ -45,10 +42,5 @@ def run_report(
 ) -> Path:
     """Writes the report of one run, extra sections first, and returns its path (default: `report.html` in the run)."""
     run_dir = Path(run_dir)
-    history = read_log_history(run_dir)
-    logged = [{key: value for key, value in entry.items() if key not in SUMMARY} for entry in history]
-    totals = [(key, entry[key]) for entry in history for key in SUMMARY if key in entry]
-    page: list[Section] = [*sections, Curves("Curves", logged)]
-    if totals:
-        page.append(Table("Totals", ("what", "value"), totals))
+    page = [*sections, Curves("Curves", read_log_history(run_dir))]
     return write_page(output or run_dir / "report.html", title or run_dir.resolve().name, page)

@@ -10,6 +10,8 @@ from .chart import Series, line_chart
 
 LAST = ("learning_rate", "grad_norm", "num_tokens")
 """Metrics that explain a run more than they describe its success: shown after all others."""
+TOTALS = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss", "total_flos")
+"""What the trainer logs once, at the end: a table, not curves."""
 
 
 class Section(Protocol):
@@ -35,6 +37,17 @@ def cell(value: Any) -> str:
     return f"<td{kind}>{escape(number(value))}</td>"
 
 
+def bar(kind: str, value: float) -> str:
+    drawn = f'<span class="bar {kind}"><i style="width:{value:.1%}"></i></span>'
+    return f"<td class=number>{drawn}<span class=share>{value:.1%}</span></td>"
+
+
+def heading(names: Sequence[str], numeric: Sequence[bool]) -> str:
+    return "".join(
+        f"<th{' class=number' if right else ''}>{escape(name)}</th>" for name, right in zip(names, numeric, strict=True)
+    )
+
+
 def framed(head: str, body: str, note: str) -> str:
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f"<div class=wide>{table}</div>" + (f"<p class=note>{escape(note)}</p>" if note else "")
@@ -50,7 +63,8 @@ class Table:
     note: str = ""
 
     def html(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.header)
+        numeric = [any(isinstance(row[at], int | float) for row in self.rows) for at in range(len(self.header))]
+        head = heading(self.header, numeric)
         body = "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in self.rows)
         return framed(head, body, self.note)
 
@@ -68,12 +82,10 @@ class Comparison:
         rows = []
         for name, after in self.after.items():
             before = self.before[name]
-            bars = "".join(
-                f'<td class=number><span class="bar {kind}"><i style="width:{value:.1%}"></i></span>{value:.1%}</td>'
-                for kind, value in (("before", before), ("after", after))
-            )
+            bars = "".join(bar(kind, value) for kind, value in (("before", before), ("after", after)))
             rows.append(f"<tr><td>{escape(name)}</td>{bars}<td class=number>{100 * (after - before):+.1f}</td></tr>")
-        return framed("<th></th><th>before</th><th>after</th><th>points</th>", "".join(rows), self.note)
+        head = heading(("", "before", "after", "points"), (False, True, True, True))
+        return framed(head, "".join(rows), self.note)
 
 
 @dataclass(frozen=True)
@@ -111,7 +123,7 @@ class Curves:
         points: dict[str, dict[str, list[tuple[float, float]]]] = {}
         for entry in self.log_history:
             for key, value in entry.items():
-                if key in ("step", "epoch") or isinstance(value, bool) or not isinstance(value, int | float):
+                if key in ("step", "epoch", *TOTALS) or isinstance(value, bool) or not isinstance(value, int | float):
                     continue
                 name, kind = (key[5:], "evaluation") if key.startswith("eval_") else (key, "training")
                 points.setdefault(name, {}).setdefault(kind, []).append((entry.get("step", 0), value))
@@ -127,5 +139,7 @@ class Curves:
             return "<p class=note>The run has logged no metric.</p>"
         keys = list(dict.fromkeys(key for entry in self.log_history for key in entry))
         rows = [[entry.get(key, "") for key in keys] for entry in self.log_history]
-        values = Table("", keys, rows).html()
-        return f"<div class=charts>{charts}</div><details><summary>All logged values</summary>{values}</details>"
+        values = f"<details><summary>All logged values</summary>{Table('', keys, rows).html()}</details>"
+        totals = [(key, entry[key]) for entry in self.log_history for key in TOTALS if key in entry]
+        table = Table("", ("in all", ""), totals).html() if totals else ""
+        return f"<div class=charts>{charts}</div>{table}{values}"
