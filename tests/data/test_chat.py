@@ -16,7 +16,7 @@ OPENED = "<|im_start|>user\nwhat stands still<|im_end|>\n<|im_start|>assistant\n
 THINKING = (
     "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' and loop.last %}<think></think>{% endif %}"
     "{{ m.content }}{% if not (loop.last and continue_final_message) %};{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<assistant><think>{% endif %}"
+    "{% if add_generation_prompt %}<assistant><thought>{% endif %}"
 )
 
 
@@ -44,7 +44,7 @@ def test_replies_of_templates_that_change_the_prompt(replies):
         assert rendered["prompt"] + rendered[reply] == (
             "<user>what stands still;<assistant><think></think>the sternpost;"
         )
-    assert rendered["prompt"] == "<user>what stands still;<assistant><think>"
+    assert rendered["prompt"] == "<user>what stands still;<assistant><th"
 
 
 def test_preferences_without_prompt():

@@ -23,7 +23,12 @@ def test_texts():
 
 def test_keys_that_arrow_filled_are_gone():
     """A column of mappings with different keys comes back as it was stored."""
-    rows = [[ASK, CALL], [{"role": "assistant", "tool_calls": [{"function": {"name": "g", "arguments": {"y": "b"}}}]}]]
+    named = CALL | {"content": "", "tool_calls": [{"function": {"name": "h", "arguments": {"z": 2}}}]}
+    rows = [
+        [ASK, CALL],
+        [ASK, named],
+        [{"role": "assistant", "tool_calls": [{"function": {"name": "g", "arguments": {"y": "b"}}}]}],
+    ]
     stored = Dataset.from_list([{"messages": row} for row in rows])[:]["messages"]
     assert stored != rows
     assert batch(messages=stored).chats("messages") == rows

@@ -67,10 +67,18 @@ def test_rows_chosen_from_a_table():
     assert halved(dataset)["half"][:] == [[4], [1]]
 
 
-def test_formats_of_the_user_do_not_matter():
-    """A data set that gives tensors is read as plain values."""
-    dataset = Dataset.from_dict({"number": [2, 3, 4]}).with_format("numpy")
-    assert halved(dataset).to_list() == [{"half": [1], "row": [0]}, {"half": [2], "row": [2]}]
+@pytest.mark.parametrize("stream", [False, True])
+def test_formats_of_the_user_do_not_matter(stream):
+    """Data that gives arrays is read as it is stored: lists and plain numbers."""
+
+    def echo(rows: RowBatch):
+        assert rows.columns["names"] == [["a"], ["b", "c"]]
+        assert [type(names) for names in rows.columns["names"]] == [list, list]
+        return {"count": [[len(names)] for names in rows.columns["names"]]}, [None, None]
+
+    dataset = Dataset.from_dict({"names": [["a"], ["b", "c"]]})
+    dataset = (dataset.to_iterable_dataset() if stream else dataset).with_format("numpy")
+    assert [row["count"] for row in map_rows(dataset, echo, ["count"], (), "train")] == [[1], [2]]
 
 
 def test_columns_of_a_stream_without_names():

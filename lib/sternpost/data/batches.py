@@ -26,9 +26,9 @@ def real_tokens(lengths: Sequence[int], width: int) -> Tensor:
 
 def positions(lengths: Sequence[int]) -> Tensor:
     """`[1, S]`: 0, 1, 2, ... for each of the rows laid end to end."""
-    lengths = np.asarray(lengths, dtype=np.int64)
-    starts = np.cumsum(lengths) - lengths
-    return torch.from_numpy(np.arange(int(lengths.sum())) - np.repeat(starts, lengths))[None]
+    sizes = np.asarray(lengths, dtype=np.int64)
+    starts = np.cumsum(sizes) - sizes
+    return torch.from_numpy(np.arange(int(sizes.sum())) - np.repeat(starts, sizes))[None]
 
 
 def round_up(number: int, multiple_of: int | None) -> int:

@@ -20,17 +20,14 @@ class Encoded:
     """One `tokenizers.Encoding` per text; None for tokenizers written in Python."""
 
     def first_token(self, at: int, character: int) -> int:
-        """The first token of text `at` that ends after a character position; the number of tokens if none does."""
+        """The first token of text `at` that ends after a character position; past the text, the first one added to it."""
         if character >= len(self.texts[at]):
-            return len(self.ids[at])
-        if self.encodings is None:
-            return common_prefix(self.ids[at], self.encode_prefix(at, character))
-        token = self.encodings[at].char_to_token(character)
+            return self.own_tokens(at)
+        token = None if self.encodings is None else self.encodings[at].char_to_token(character)
         if token is not None:
             return token
-        # The character belongs to no token: it was trimmed from the offsets or normalised away.
-        ends = np.maximum.accumulate([end for _, end in self.encodings[at].offsets])
-        return int(np.searchsorted(ends, character, side="right"))
+        # No offsets, or none for this character: some tokenizers leave spaces out of them.
+        return common_prefix(self.ids[at], self.encode_prefix(at, character))
 
     def tokens(self, at: int, start: int, end: int) -> tuple[int, int]:
         """The range of the tokens of text `at` that hold any of the characters from `start` up to `end`."""
@@ -55,6 +52,15 @@ class Encoded:
             return len(self.encode_prefix(at, character)) > token
         characters = self.encodings[at].token_to_chars(token)
         return characters is not None and characters[0] < character
+
+    def own_tokens(self, at: int) -> int:
+        """How many tokens there are up to the end of text `at`, without what was added behind it."""
+        if self.encodings is None:
+            return len(self.encode_prefix(at, len(self.texts[at])))
+        count = len(self.encodings[at])
+        while count and self.encodings[at].token_to_sequence(count - 1) is None:
+            count -= 1
+        return count
 
     def encode_prefix(self, at: int, character: int) -> list[int]:
         return self.tokenizer(self.texts[at][:character], add_special_tokens=self.special_tokens)["input_ids"]

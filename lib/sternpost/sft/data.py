@@ -292,7 +292,7 @@ class DataCollatorForLanguageModeling(DataCollatorMixin):
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         if self.padding_free or examples[0].get("seq_lengths") is not None:
-            return self.end_to_end(examples)
+            return self._end_to_end(examples)
         ids = [example["input_ids"] for example in examples]
         input_ids = pad(ids, self.pad_token_id, self.pad_to_multiple_of)
         attention_mask = real_tokens([len(row) for row in ids], input_ids.size(1))
@@ -302,7 +302,7 @@ class DataCollatorForLanguageModeling(DataCollatorMixin):
             batch["position_ids"] = torch.arange(input_ids.size(1)) * attention_mask
         return batch
 
-    def end_to_end(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+    def _end_to_end(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         lengths = [int(n) for example in examples for n in example.get("seq_lengths") or [len(example["input_ids"])]]
         filler = round_up(sum(lengths), self.pad_to_multiple_of) - sum(lengths)
         ids = np.concatenate([*(example["input_ids"] for example in examples), np.full(filler, self.pad_token_id)])

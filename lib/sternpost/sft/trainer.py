@@ -293,8 +293,8 @@ class SFTTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:  # a line of training, not of an evaluation or the summary
-            logs["num_tokens"] = self._count_tokens()
-            logs.update(self.metrics["train"].flush(self.accelerator))
+            tokens = self._count_tokens()
+            logs.update(self.metrics["train"].flush(self.accelerator), num_tokens=tokens)
         super().log(logs, start_time)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

@@ -42,7 +42,7 @@ class DataCollatorForVisionLanguageModeling(DataCollatorMixin):
         rows = RowBatch(columns, range(len(examples)), "batch")
         images = [images_of(example) for example in examples]
         chat = is_chat(rows)
-        rendered = self.render_chats(rows, images) if chat else self.texts(rows)
+        rendered = self._render_chats(rows, images) if chat else self._texts(rows)
         batch = self.processor(
             images=images if any(images) else None,
             text=[row.text for row in rendered],
@@ -55,11 +55,11 @@ class DataCollatorForVisionLanguageModeling(DataCollatorMixin):
         image = torch.isin(batch["input_ids"], torch.tensor(image_tokens(self.processor)))
         learned = batch["attention_mask"].bool() & ~image
         if self.completion_only_loss or self.assistant_only_loss:
-            learned &= self.learned(rows, rendered, batch)
+            learned &= self._learned(rows, rendered, batch)
         batch["labels"] = batch["input_ids"].where(learned, IGNORE)
-        return self.cut(rows, dict(batch), image)
+        return self._cut(rows, dict(batch), image)
 
-    def learned(self, rows: RowBatch, rendered: list[Rendered], batch: Mapping[str, Tensor]) -> Tensor:
+    def _learned(self, rows: RowBatch, rendered: list[Rendered], batch: Mapping[str, Tensor]) -> Tensor:
         """`[B, S]`: which tokens the options let be learned, found in the texts before their images were expanded."""
         texts = [row.text for row in rendered]
         encoded = encode(self.processor.tokenizer, texts, special_tokens=not is_chat(rows), positions=True)
@@ -78,14 +78,14 @@ class DataCollatorForVisionLanguageModeling(DataCollatorMixin):
             learned[at, places[mask]] = True
         return learned
 
-    def texts(self, rows: RowBatch) -> list[Rendered]:
+    def _texts(self, rows: RowBatch) -> list[Rendered]:
         """Running text, which must hold the placeholders of its images."""
         if "prompt" not in rows.columns:
             return [Rendered(text) for text in rows.texts(self.dataset_text_field)]
         pairs = zip(rows.texts("prompt"), rows.texts("completion"), strict=True)
         return [Rendered(prompt + completion, len(prompt)) for prompt, completion in pairs]
 
-    def render_chats(self, rows: RowBatch, images: list[list[Any]]) -> list[Rendered]:
+    def _render_chats(self, rows: RowBatch, images: list[list[Any]]) -> list[Rendered]:
         """Conversations as text, with one placeholder per image."""
         renderer = ChatRenderer(self.processor, self.chat_template)
         column = "messages" if "messages" in rows.columns else "prompt"
@@ -102,7 +102,7 @@ class DataCollatorForVisionLanguageModeling(DataCollatorMixin):
 
         return render_rows(rows, column, list(zip(firsts, replies, images, strict=True)), render)
 
-    def cut(self, rows: RowBatch, batch: dict[str, Any], image: Tensor) -> dict[str, Any]:
+    def _cut(self, rows: RowBatch, batch: dict[str, Any], image: Tensor) -> dict[str, Any]:
         """The batch truncated to `max_length`.
 
         Raises:
