@@ -20,7 +20,7 @@ class Encoded:
     """One `tokenizers.Encoding` per text; None for tokenizers written in Python."""
 
     def first_token(self, at: int, character: int) -> int:
-        """The first token of text `at` that ends after a character position; past the text, the first one added to it."""
+        """The first token of text `at` that ends after a character position; past the text, the first added to it."""
         if character >= len(self.texts[at]):
             return self.own_tokens(at)
         token = None if self.encodings is None else self.encodings[at].char_to_token(character)
