@@ -49,7 +49,7 @@ def sft(start: str, output: Path, seed: int) -> Outcome:
         start,
         args=SFTConfig(
             output_dir=str(output),
-            num_train_epochs=6,
+            num_train_epochs=3,
             per_device_train_batch_size=16,
             learning_rate=1e-3,
             warmup_steps=10,

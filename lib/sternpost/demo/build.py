@@ -168,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sternpost.demo.build", description=__doc__.splitlines()[0])
     parser.add_argument("--output-dir", type=Path, default=ASSETS, help="default: inside the package")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=1500, help="of pretraining")
+    parser.add_argument("--steps", type=int, default=1200, help="of pretraining")
     parser.add_argument("--only", choices=["datasets"], help="leave the model and tokenizer as they are")
     options = parser.parse_args()
     write_datasets(options.output_dir, options.seed)

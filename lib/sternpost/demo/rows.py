@@ -56,7 +56,7 @@ def mistaken(rng: Random, problem: Problem) -> tuple[list[str], list[bool]]:
 
 def rejected(rng: Random, problem: Problem) -> str:
     """A worse reply than the worked one: without steps (right or wrong), or with a mistake in them."""
-    kind = rng.choice(["terse", "terse and wrong", "mistaken"])
+    kind = rng.choice(["terse", "terse", "terse and wrong", "mistaken"])
     if kind == "mistaken":
         return "\n".join(mistaken(rng, problem)[0])
     return problem.answer if kind == "terse" else slip(rng, problem.answer)
