@@ -8,8 +8,8 @@ from rows import OURS, PEER, Row
 Found = dict[str, list[dict[str, Any]]]
 """Library -> its measurements, one per round."""
 
-TOLERANCES = {"best": 1e-5, "default": 2e-2}
-"""Relative difference of the losses that is accepted. By default the libraries compute in different dtypes."""
+TOLERANCES = {"best": 1e-5, "default": 2e-2, "bfloat16": 2e-3}
+"""Relative difference of the losses that is accepted. By default the libraries may compute in different dtypes."""
 
 
 def judge(row: Row, found: dict[str, Found]) -> dict[str, Any]:
@@ -28,13 +28,12 @@ def judge(row: Row, found: dict[str, Found]) -> dict[str, Any]:
         "aim": row.aim,
     }
     passed = not different and (ratio <= row.must if row.smaller_is_better else ratio >= row.must)
-    if "default" in values:
-        default = values["default"]
-        verdict |= {"peer_default": default[PEER], "ours_default": default[OURS]}
-        verdict["ratio_default"] = quotient(row, default)
-        if row.default_must is not None:
-            verdict["default_must"] = row.default_must
-            passed = passed and verdict["ratio_default"] >= row.default_must
+    for name in row.variants[1:]:
+        of = values[name]
+        verdict |= {f"peer_{name}": of[PEER], f"ours_{name}": of[OURS], f"ratio_{name}": quotient(row, of)}
+    if row.default_must is not None:
+        verdict["default_must"] = row.default_must
+        passed = passed and verdict["ratio_default"] >= row.default_must
     if row.kind == "train":
         verdict["memory"] = {variant: memory(runs) for variant, runs in found.items()}
         verdict["loss_difference"] = {variant: loss_difference(runs) for variant, runs in found.items()}
@@ -84,8 +83,8 @@ def differences(row: Row, variant: str, runs: Found) -> list[str]:
             found.append(f"{variant}: losses differ by {difference:.1e}")
         if sum(peer["learned"]) != sum(ours["learned"]):
             found.append(f"{variant}: {sum(peer['learned'])} and {sum(ours['learned'])} tokens learned")
-        if variant == "best" and peer["bf16"] != ours["bf16"]:
-            found.append("best: different dtypes")
+        if variant != "default" and peer["bf16"] != ours["bf16"]:
+            found.append(f"{variant}: different dtypes")
     if row.kind == "prepare" and peer["tokens"] != ours["tokens"]:
         found.append(f"{variant}: {peer['tokens']} and {ours['tokens']} tokens prepared")
     return found

@@ -72,15 +72,26 @@ def options(spec: dict[str, Any], folder: str) -> dict[str, Any]:
     return common | spec["options"]
 
 
-def train(spec: dict[str, Any], folder: str) -> dict[str, Any]:
-    """Seconds per step, tokens per step, losses, and memory while training."""
+def load(spec: dict[str, Any]) -> tuple[Any, Any]:
+    """Model and tokenizer. The weights are touched, so that reading them from disk is nobody's work or memory."""
     import torch
-    from datasets import load_from_disk
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    library = importlib.import_module(spec["library"])
+    if spec["onednn"]:
+        # Lets float32 products go to oneDNN, which rounds them only if there are matrix units (see products.py).
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
     model = AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(spec["model"])
+    for weight in model.parameters():
+        weight.detach().sum()
+    return model, AutoTokenizer.from_pretrained(spec["model"])
+
+
+def train(spec: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Seconds per step, tokens per step, losses, and memory while training."""
+    from datasets import load_from_disk
+
+    library = importlib.import_module(spec["library"])
+    model, tokenizer = load(spec)
     args = library.SFTConfig(**options(spec, folder))
     clock = step_clock()
     trainer = library.SFTTrainer(
@@ -100,8 +111,6 @@ def train(spec: dict[str, Any], folder: str) -> dict[str, Any]:
         return batch
 
     trainer.data_collator = counting
-    for weight in model.parameters():
-        weight.detach().sum()  # weights are read from disk when first touched, which is no growth by training
     before = resident_mib()
     reset_peak()
     trainer.train()
@@ -126,13 +135,10 @@ def train(spec: dict[str, Any], folder: str) -> dict[str, Any]:
 def prepare(spec: dict[str, Any], folder: str) -> dict[str, Any]:
     """Seconds to turn conversations into packed tokens, with nothing cached."""
     import datasets
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     datasets.disable_caching()
     library = importlib.import_module(spec["library"])
-    model = AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(spec["model"])
+    model, tokenizer = load(spec)
     rows = datasets.load_from_disk(spec["rows"])
     rows = rows.select(range(min(spec["count"], len(rows))))
     args = library.SFTConfig(**options(spec, folder))

@@ -1,7 +1,8 @@
 """The rows of the benchmark, as data: what both libraries are given to do, and what must come out.
 
 `best` are the fastest settings that were found for the peer, with the same numerics in both libraries; `default` are
-each library's own defaults. Ratios are such that more is better for us, except for memory: our growth over the peer's.
+each library's own defaults; `bfloat16` is reported beside them, without a target. Ratios are such that more is better
+for us, except for memory: our growth over the peer's.
 """
 
 from dataclasses import dataclass, field
@@ -31,13 +32,14 @@ class Row:
     """Rows to prepare."""
     best: dict[str, Any] = field(default_factory=dict)
     default: dict[str, Any] | None = None
+    bfloat16: dict[str, Any] | None = None
     peer_best: dict[str, Any] = field(default_factory=dict)
     """What makes the peer faster still and has no meaning for us."""
     cores: int = 1
 
     @property
     def variants(self) -> tuple[str, ...]:
-        return ("best",) if self.default is None else ("best", "default")
+        return tuple(name for name in ("best", "default", "bfloat16") if getattr(self, name) is not None)
 
     @property
     def smaller_is_better(self) -> bool:
@@ -45,13 +47,12 @@ class Row:
 
     def options(self, library: str, variant: str) -> dict[str, Any]:
         """Options of the run, beside those that all runs have."""
-        if variant == "default":
-            return self.default or {}
-        return self.best | (self.peer_best if library == PEER else {})
+        extra = self.peer_best if library == PEER and variant == "best" else {}
+        return getattr(self, variant) | extra
 
 
 FULL_PRECISION = {"bf16": False, "gradient_checkpointing": False}
-"""Fastest on a CPU without matrix units, where these are our defaults."""
+HALF_PRECISION = {"bf16": True, "gradient_checkpointing": False}
 TWO_ROWS = {"per_device_train_batch_size": 2, "learning_rate": 1e-5, "max_steps": 4}
 VARYING = {"max_length": 1024, "learning_rate": 0.0, "num_train_epochs": 1}
 """A whole epoch with a learning rate of zero, so that the mean loss must agree whichever rows share a batch."""
@@ -92,6 +93,7 @@ ROWS = (
         default_must=2.2,
         best=TWO_ROWS | FULL_PRECISION,
         default=TWO_ROWS,
+        bfloat16=TWO_ROWS | HALF_PRECISION,
     ),
     Row(
         "sft-wide",
@@ -103,6 +105,7 @@ ROWS = (
         model="wide",
         best=TWO_ROWS | FULL_PRECISION,
         default=TWO_ROWS,
+        bfloat16=TWO_ROWS | HALF_PRECISION,
     ),
     Row(
         "sft-wide-masked",
@@ -124,6 +127,7 @@ ROWS = (
         model="wide",
         best=TWO_ROWS | FULL_PRECISION,
         default=TWO_ROWS,
+        bfloat16=TWO_ROWS | HALF_PRECISION,
     ),
     Row(
         "sft-varlen",

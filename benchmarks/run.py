@@ -37,6 +37,11 @@ class Runner:
     def __init__(self, assets: Assets, cores: list[int], realtime: bool, rounds: int, quick: bool):
         self.assets, self.cores, self.realtime, self.rounds, self.quick = assets, cores, realtime, rounds, quick
         self.kept: dict[str, Found] = {}
+        self.products = self.measured([str(HERE / "products.py")], cores=1)
+
+    def measured(self, arguments: list[str], cores: int) -> dict[str, Any]:
+        """What a script of this folder found."""
+        return json.loads(self.execute([sys.executable, *arguments], cores)[1].rpartition("MEASURED ")[2])
 
     def execute(self, command: list[str], cores: int) -> tuple[float, str]:
         """Wall-clock seconds of a command, pinned to its cores, and what it printed."""
@@ -67,6 +72,7 @@ class Runner:
             "model": self.assets.model(row.model),
             "rows": self.assets.rows(row.rows),
             "count": 500 if self.quick else row.count,
+            "onednn": variant == "best" and self.products["onednn_is_best"],
             "options": options,
         }
 
@@ -77,9 +83,7 @@ class Runner:
         if row.kind == "command":
             command = [str(Path(sys.executable).with_name(library)), *row.statement.split()]
             return {"seconds": self.execute(command, 1)[0]}
-        spec = json.dumps(self.spec(row, library, variant))
-        _, output = self.execute([sys.executable, str(HERE / "measure.py"), spec], row.cores)
-        return json.loads(output.rpartition("MEASURED ")[2])
+        return self.measured([str(HERE / "measure.py"), json.dumps(self.spec(row, library, variant))], row.cores)
 
     def measure(self, row: Row, variant: str) -> Found:
         """The measurements of one variant, the libraries alternating. A first start of a program only fills caches."""
@@ -143,6 +147,7 @@ def main() -> int:
         verdicts.append(judge(row, found) | {"rounds": args.rounds, "load_before": round(load, 1)})
         print("BENCH " + json.dumps(verdicts[-1]), flush=True)
     about = machine() | {"cores": args.cores, "realtime": realtime, "quick": args.quick}
+    about["products"] = runner.products
     print(store(verdicts, about, args.output or args.cache / "results", args.group))
     return 0 if all(verdict["passed"] for verdict in verdicts) else 1
 

@@ -47,6 +47,7 @@ def line(verdict: dict[str, Any]) -> str:
         shown(verdict.get("ours_default"), metric),
         f"{verdict['ratio_default']:.2f}" if "ratio_default" in verdict else "",
         f"≥ {verdict['default_must']:g}" if "default_must" in verdict else "",
+        f"{verdict['ratio_bfloat16']:.2f}" if "ratio_bfloat16" in verdict else "",
         "yes" if verdict["passed"] else "**no**",
     ]
     return "| " + " | ".join(cells) + " |"
@@ -54,7 +55,20 @@ def line(verdict: dict[str, Any]) -> str:
 
 def markdown(verdicts: list[dict[str, Any]], about: dict[str, Any]) -> str:
     """The table, and below it what it was measured on."""
-    head = ("row", "TRL best", "ours", "ratio", "must", "aim", "TRL default", "ours default", "ratio", "must", "passed")
+    head = (
+        "row",
+        "TRL best",
+        "ours",
+        "ratio",
+        "must",
+        "aim",
+        "TRL default",
+        "ours default",
+        "ratio",
+        "must",
+        "bfloat16",
+        "passed",
+    )
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *(line(verdict) for verdict in verdicts), ""]
     lines += [f"- {name}: {json.dumps(value)}" for name, value in about.items()]
     lines += [f"- {verdict['row']}: {reason}" for verdict in verdicts for reason in verdict["differences"]]
