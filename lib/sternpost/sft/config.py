@@ -64,7 +64,8 @@ class SFTConfig(TrainingArguments):
     """Fill sequences of `max_length` tokens with several rows, which never see one another (but see `wrapped`)."""
     packing_strategy: PackingStrategy = "bfd"
     """How rows are packed: `bfd` best fit, longest first, rows beyond `max_length` cut; `bfd_split` the same, but what
-    was cut off becomes a row of its own; `wrapped` one stream cut every `max_length` tokens, in which rows do see what stands before them."""
+    was cut off becomes a row of its own; `wrapped` one stream cut every `max_length` tokens, in which rows do see what
+    stands before them."""
     padding_free: bool | None = None
     """Lay the rows of a batch end to end instead of padding them: same result, no work on padding. By default wherever
     the model's attention keeps rows apart; always on with the packing strategies `bfd` and `bfd_split`."""
