@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, ProgressCallback
 
+from ..callbacks import RichProgressCallback
 from ..report import Comparison, Curves, Samples, Section, read_log_history, write_page
 from . import load, path
 from .evaluate import Evaluation, evaluate
@@ -60,7 +61,9 @@ def sft(start: str, output: Path, seed: int) -> Outcome:
             report_to="none",
         ),
         train_dataset=load("messages"),
+        callbacks=[RichProgressCallback()],
     )
+    trainer.remove_callback(ProgressCallback)
     clock = time.monotonic()
     trainer.train()
     seconds = time.monotonic() - clock
