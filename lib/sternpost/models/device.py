@@ -11,8 +11,8 @@ def on_accelerator(use_cpu: bool = False) -> bool:
 def has_fast_bf16(use_cpu: bool = False) -> bool:
     """Whether matrix products in bfloat16 are faster than in float32.
 
-    True on accelerators that support bfloat16 natively, on CPUs with AMX tiles, and on AMD's with AVX512-BF16: there it
-    was measured at two to five times the speed of float32, on another CPU with AVX512-BF16 at half of it.
+    True on accelerators that support bfloat16 natively, on CPUs with AMX tiles, and on AMD's with AVX512-BF16. Elsewhere
+    AVX512-BF16 is not enough: it was measured at half the speed of float32, on AMD at two to five times it.
     """
     if not on_accelerator(use_cpu):
         cpu = torch.cpu.get_capabilities()

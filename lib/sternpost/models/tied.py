@@ -1,8 +1,8 @@
 """One gradient for a weight that is both the embedding and the head.
 
-The gradient of an embedding is zero but for the tokens of the batch, yet autograd makes it as large as the weight
-and adds it to the head's. Here the head hands its gradient on to the lookup, whose backward pass comes last and adds
-its rows: one buffer of the size of the weight less, and two passes over it.
+The gradient of an embedding is zero but for the rows of the batch's tokens, yet autograd makes it as large as the weight
+and adds it to the head's. Here the head hands its gradient on to the lookup, whose backward pass comes last and adds its
+rows: one buffer of the size of the weight less, and two passes over it.
 """
 
 from collections.abc import Iterator
