@@ -32,10 +32,8 @@ def test_defaults_on_a_cpu(golden, resolved):
 
 
 def test_bf16_follows_the_hardware(resolved):
-    """S15. `bf16` is on by default where the CPU is fast at it, and nowhere if `fp16` is asked for."""
-    cpu = torch.cpu.get_capabilities()
-    native = cpu.get("avx512_bf16", False) and "AMD" in cpu.get("cpu_name", "")
-    assert resolved.bf16 is bool(cpu.get("amx_bf16", False) or native)
+    """S15. `bf16` is on by default where the CPU has matrix units for it, and nowhere if `fp16` is asked for."""
+    assert resolved.bf16 is bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 def test_other_defaults_are_those_of_transformers(tmp_path, resolved):

@@ -53,9 +53,8 @@ def test_defaults_follow_the_device(tmp_path, monkeypatch):
 
 
 def test_fast_bf16_needs_matrix_units(monkeypatch):
-    """On a CPU, instructions for bfloat16 are not enough: but for AMD's they were measured slower than float32."""
-    intel, amd = {"avx512_bf16": True, "cpu_name": "Intel"}, {"avx512_bf16": True, "cpu_name": "AMD EPYC"}
-    for units, fast in ((intel, False), (intel | {"amx_bf16": True}, True), (amd, True), ({"cpu_name": "AMD"}, False)):
+    """On a CPU, instructions for bfloat16 are not enough: they were measured slower than float32."""
+    for units, fast in (({"avx512_bf16": True, "amx_bf16": False}, False), ({"amx_bf16": True}, True)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda units=units: units)
         assert device.has_fast_bf16(use_cpu=True) is fast
 

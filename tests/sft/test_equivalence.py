@@ -13,7 +13,6 @@ from sternpost import SFTConfig, SFTTrainer
 from .. import tiny
 
 QUIET = dict(
-    bf16=False,
     report_to="none", disable_tqdm=True, save_strategy="no", logging_steps=1, learning_rate=1e-2, max_steps=4,
     per_device_train_batch_size=4, train_sampling_strategy="sequential", dataloader_pin_memory=False,
 )  # fmt: skip

@@ -53,7 +53,6 @@ def rows(form: str) -> Dataset:
 def trainer(path, form: str, **options) -> SFTTrainer:
     processing_class = processor()
     defaults = dict(
-        bf16=False,
         report_to="none", disable_tqdm=True, save_strategy="no", logging_steps=1, per_device_train_batch_size=2,
         max_steps=3, learning_rate=1e-2, train_sampling_strategy="sequential", dataloader_pin_memory=False,
     )  # fmt: skip

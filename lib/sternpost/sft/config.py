@@ -29,7 +29,7 @@ class SFTConfig(TrainingArguments):
     """Log every this many optimizer steps; a value below 1 is a share of the whole run."""
     bf16: bool | None = None
     """Compute in bfloat16 (the weights stay as loaded). By default where the hardware is fast at it: on accelerators
-    that support it and on CPUs with AMX, or AVX512-BF16 of AMD, unless `fp16` is set."""
+    that support it and on CPUs with matrix units, unless `fp16` is set."""
     gradient_checkpointing: bool | None = None
     """Recompute activations in the backward pass to save memory. By default on accelerators, not on a CPU."""
 
