@@ -96,7 +96,6 @@ class SFTConfig(TrainingArguments):
         resolve_activation_checkpointing(self, default=accelerated)
         if not accelerated:
             self.dataloader_pin_memory = False  # memory is pinned for an accelerator; without one torch warns
-            self.use_cpu = self.use_cpu or bool(self.bf16)  # else transformers refuses bfloat16 without an accelerator
         super().__post_init__()
         check_choices(self)
         check_lengths(self)
