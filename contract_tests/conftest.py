@@ -22,7 +22,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,14 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
         assert value == json.loads(path.read_text()), f"{path.name} is the promise; see contract_tests/README.md"
 
     return compare
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_cpu() -> Iterator[None]:
+    """A CPU with no units for bfloat16, whatever this one has: comparisons are tight, so runs are in float32."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.cpu.get_capabilities", dict)
+        yield
 
 
 @pytest.fixture(scope="session")

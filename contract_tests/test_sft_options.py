@@ -31,9 +31,19 @@ def test_defaults_on_a_cpu(golden, resolved):
     golden("sft_config", {name: getattr(resolved, name) for name in OWN if name != "bf16"})
 
 
-def test_bf16_follows_the_hardware(resolved):
-    """S15. `bf16` is on by default where the CPU has matrix units for it, and nowhere if `fp16` is asked for."""
-    assert resolved.bf16 is bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+@pytest.mark.parametrize(
+    ("cpu", "fast"),
+    [
+        ({}, False),
+        ({"avx512_bf16": True, "cpu_name": "Intel(R) Xeon(R)"}, False),
+        ({"amx_bf16": True, "cpu_name": "Intel(R) Xeon(R)"}, True),
+        ({"avx512_bf16": True, "cpu_name": "AMD EPYC"}, True),
+    ],
+)
+def test_bf16_follows_the_hardware(tmp_path, monkeypatch, cpu, fast):
+    """S15. `bf16` is on by default where the CPU is fast at it, and nowhere if `fp16` is asked for."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
+    assert SFTConfig(output_dir=str(tmp_path), use_cpu=True).bf16 is fast
 
 
 def test_other_defaults_are_those_of_transformers(tmp_path, resolved):

@@ -20,6 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import random
 import sys
+from collections.abc import Iterator
 
 import hypothesis
 import jaxtyping
@@ -42,3 +43,12 @@ def seeded() -> None:
         numpy.random.seed(0)
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_cpu() -> Iterator[None]:
+    """A CPU with no units for bfloat16, whatever this one has: comparisons are tight, so runs are in float32."""
+    with pytest.MonkeyPatch.context() as patch:
+        if torch := sys.modules.get("torch"):
+            patch.setattr(torch.cpu, "get_capabilities", dict)
+        yield

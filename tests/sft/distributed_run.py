@@ -28,7 +28,7 @@ def main() -> None:
     resume = options.pop("resume", None)
     model = tiny.model(tie_word_embeddings=options.pop("tied", True))
     defaults = dict(
-        use_cpu=True, report_to="none", disable_tqdm=True, save_strategy="no", logging_steps=1, max_steps=3,
+        use_cpu=True, bf16=False, report_to="none", disable_tqdm=True, save_strategy="no", logging_steps=1, max_steps=3,
         learning_rate=1e-2, assistant_only_loss=True, train_sampling_strategy="sequential",
     )  # fmt: skip
     args = SFTConfig(**defaults | {"output_dir": str(out.with_suffix(""))} | options)

@@ -42,8 +42,8 @@ def test_unknown_option_is_refused(tmp_path):
 
 def test_defaults_follow_the_device(tmp_path, monkeypatch):
     """bfloat16 and recomputation are defaults only where they pay, and always what was asked for."""
-    monkeypatch.setattr("sternpost.sft.config.has_fast_bf16", lambda use_cpu: True)
-    monkeypatch.setattr("sternpost.sft.config.on_accelerator", lambda use_cpu: True)
+    monkeypatch.setattr("sternpost.models.device.has_fast_bf16", lambda use_cpu: True)
+    monkeypatch.setattr("sternpost.models.device.on_accelerator", lambda use_cpu: True)
     assert SFTConfig(str(tmp_path), use_cpu=True).bf16 is True
     assert SFTConfig(str(tmp_path), use_cpu=True).gradient_checkpointing is True
     assert SFTConfig(str(tmp_path), use_cpu=True, bf16=False, gradient_checkpointing=False).bf16 is False
@@ -53,10 +53,20 @@ def test_defaults_follow_the_device(tmp_path, monkeypatch):
 
 
 def test_fast_bf16_needs_matrix_units(monkeypatch):
-    """On a CPU, instructions for bfloat16 are not enough: they were measured slower than float32."""
-    for units, fast in (({"avx512_bf16": True, "amx_bf16": False}, False), ({"amx_bf16": True}, True)):
+    """On a CPU, instructions for bfloat16 are not enough: but for AMD's they were measured slower than float32."""
+    intel, amd = {"avx512_bf16": True, "cpu_name": "Intel"}, {"avx512_bf16": True, "cpu_name": "AMD EPYC"}
+    for units, fast in ((intel, False), (intel | {"amx_bf16": True}, True), (amd, True), ({"cpu_name": "AMD"}, False)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda units=units: units)
         assert device.has_fast_bf16(use_cpu=True) is fast
+
+
+def test_bf16_without_an_accelerator_needs_no_other_option(tmp_path, monkeypatch):
+    """On a CPU that is fast at bfloat16, transformers would ask for `use_cpu` although there is nothing else."""
+    monkeypatch.setattr("sternpost.models.device.has_fast_bf16", lambda use_cpu: True)
+    args = SFTConfig(str(tmp_path))
+    assert args.bf16 is True
+    assert args.use_cpu is True
+    assert SFTConfig(str(tmp_path), bf16=False).use_cpu is False
 
 
 def test_dictionaries_may_be_json(tmp_path):

@@ -1,6 +1,7 @@
 """One batched pass over the rows of a split, map-style or streaming, that drops the rows without a use and says so."""
 
 import logging
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -61,6 +62,8 @@ def map_rows(
         batched=True,
         remove_columns=columns,
         num_proc=num_proc,
+        # Hashing the tokenizer is only worth it for rows in files, whose outcome is found again by the hash.
+        new_fingerprint=None if dataset.cache_files else secrets.token_hex(8),
         desc=f"Preparing {name}",
     )
     return without_dropped(table, reasons, name)

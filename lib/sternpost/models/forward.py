@@ -17,6 +17,7 @@ from .attention import NAME, end_to_end, may_keep_rows_apart, rows_arguments
 from .fused import score_fused
 from .router import load_balancing_loss
 from .scores import IGNORE, LogitScale, ScoreRequest, TokenScores, score_plain
+from .tied import SharedGradient, shared_gradient
 from .tiled import is_sharded, score_tiled
 
 MULTIPLIERS = ("logit_scale", "lm_head_multiplier", "output_multiplier")
@@ -55,22 +56,30 @@ def scoring_forward(
         kwargs = {name: value for name, value in kwargs.items() if value is not None and name != "labels"}
         if score.router:
             kwargs["output_router_logits"] = True
-        body = self.base_model(*args, **{**kwargs, "use_cache": False}, **layout)
-    scores = score_hidden(body.last_hidden_state, self.get_output_embeddings(), score, logit_scale(self))
+        head = self.get_output_embeddings()
+        with shared_gradient(self.get_input_embeddings(), head) as shared:
+            body = self.base_model(*args, **{**kwargs, "use_cache": False}, **layout)
+    scores = score_hidden(body.last_hidden_state, head, score, logit_scale(self), shared)
     if score.router:
         top_k = self.config.get_text_config().num_experts_per_tok
         scores.aux_loss = load_balancing_loss(body.router_logits, top_k, kwargs.get("attention_mask"))
     return scores
 
 
-def score_hidden(hidden: Tensor, head: nn.Module, request: ScoreRequest, scale: LogitScale) -> TokenScores:
+def score_hidden(
+    hidden: Tensor,
+    head: nn.Module,
+    request: ScoreRequest,
+    scale: LogitScale,
+    shared: SharedGradient | None = None,
+) -> TokenScores:
     """Score the labels of a request from hidden states `[B, S, H]`; only positions with a label go through the head."""
     hidden = hidden[:, -request.labels.size(1) :][:, :-1]  # prompt tuning puts virtual tokens in front
     labels = request.labels[:, 1:]
     keep = labels != IGNORE
     options = (scale, request.temperature, request.objective)
     if type(head) is nn.Linear and not is_sharded(head.weight):
-        loss, *stats = score_fused(hidden[keep], head, labels[keep], *options)
+        loss, *stats = score_fused(hidden[keep], head, labels[keep], *options, shared=shared)
     else:
         loss, *stats = score_tiled(hidden[keep], head, labels[keep], *options)
     logps, entropy, top1 = (torch.zeros(keep.shape, device=keep.device).masked_scatter(keep, stat) for stat in stats)

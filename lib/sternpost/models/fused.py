@@ -13,17 +13,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from .scores import LogitScale, Objective
+from .tied import SharedGradient
 
 TILE_ELEMENTS = 2**25
 """Logits per tile. Large enough that the weight gradient is not rewritten too often, small against the weights."""
-MIN_TILE_ROWS = 16
+MIN_TILE_ROWS, MAX_TILE_ROWS = 16, 512
+WEIGHT_ROWS = 2**13
 BLOCK_ELEMENTS = 2**19
 """Logits that are turned into probabilities at a time on a CPU, so that the passes over them stay in its cache."""
 
@@ -39,15 +40,15 @@ class Tile:
         targets: Int[Tensor, "n"],
         scale: LogitScale,
         temperature: float,
-        out: Float[Tensor, "n V"] | None = None,
+        out: Float[Tensor, "n V"],
+        products: Float[Tensor, "n V"],
     ):
-        self.targets, self.scale, self.temperature = targets, scale, temperature
-        if out is None:
-            logits = F.linear(hidden, weight, bias).float()
+        self.targets, self.scale, self.temperature, self.products = targets, scale, temperature, products
+        if bias is None:
+            torch.mm(hidden, weight.t(), out=products)
         else:
-            logits = torch.mm(hidden, weight.t(), out=out)
-            if bias is not None:
-                logits += bias
+            torch.addmm(bias, hidden, weight.t(), out=products)
+        logits = out if out.dtype == products.dtype else out.copy_(products)
         self.slope = None  # d(capped logit) / d(scaled logit)
         if scale.scale != 1:
             logits *= scale.scale
@@ -95,7 +96,13 @@ class Tile:
         if self.slope is not None:
             grad *= self.slope
         factor = self.scale.scale / self.temperature
-        return grad if factor == 1 else grad.mul_(factor)
+        if factor != 1:
+            grad *= factor
+        return grad
+
+    def rounded(self, grad: Float[Tensor, "n V"]) -> Float[Tensor, "n V"]:
+        """A gradient in the dtype of the products, in their buffer."""
+        return grad if self.products.dtype == grad.dtype else self.products.copy_(grad)
 
 
 def tiles(
@@ -106,14 +113,14 @@ def tiles(
     scale: LogitScale,
     temperature: float,
 ) -> Iterator[tuple[slice, Tile]]:
-    """Walk over the positions tile by tile. In float32 all tiles use one buffer: finish one before the next."""
-    rows = max(MIN_TILE_ROWS, TILE_ELEMENTS // weight.size(0))
-    reuse = hidden.dtype == torch.float32
-    out = hidden.new_empty(min(rows, len(targets)), weight.size(0)) if reuse else None
-    for start in range(0, len(targets), rows):
+    """Walk over the positions tile by tile. All tiles use the same buffers: finish one before the next."""
+    rows = min(max(MIN_TILE_ROWS, TILE_ELEMENTS // weight.size(0)), MAX_TILE_ROWS, len(targets))
+    products = hidden.new_empty(rows, weight.size(0))
+    out = products if products.dtype == torch.float32 else torch.empty_like(products, dtype=torch.float32)
+    for start in range(0, len(targets), max(rows, 1)):
         part = slice(start, min(start + rows, len(targets)))
-        buffer = None if out is None else out[: part.stop - part.start]
-        yield part, Tile(hidden[part], weight, bias, targets[part], scale, temperature, out=buffer)
+        used = slice(part.stop - part.start)
+        yield part, Tile(hidden[part], weight, bias, targets[part], scale, temperature, out[used], products[used])
 
 
 class Gradients:
@@ -125,26 +132,42 @@ class Gradients:
         self.hidden, self.weight = hidden.to(dtype), weight.to(dtype)
         self.parameters = (hidden, weight, bias)
         self.hidden_grad = torch.empty_like(self.hidden) if needs[0] else None
-        self.weight_grad = torch.zeros_like(weight, dtype=torch.float32) if needs[1] else None
+        self.weight_grad = torch.empty_like(weight, dtype=torch.float32) if needs[1] else None
+        self.started = False
         self.bias_grad = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and needs[2] else None
 
-    def add(self, part: slice, grad: Float[Tensor, "n V"]) -> None:
+    def add(self, part: slice, tile: Tile, grad: Float[Tensor, "n V"]) -> None:
         """Add a tile whose logits have the gradient `grad`."""
         if self.bias_grad is not None:
             self.bias_grad += grad.sum(0)
-        hidden = self.hidden[part]
-        grad = grad.to(hidden.dtype)
+        grad, hidden = tile.rounded(grad), self.hidden[part]
         if self.hidden_grad is not None:
             torch.mm(grad, self.weight, out=self.hidden_grad[part])
-        if self.weight_grad is None:
-            return
-        if hidden.dtype == torch.float32:
-            self.weight_grad.addmm_(grad.t(), hidden)
+        if self.weight_grad is not None:
+            for rows in self.blocks():
+                self.add_weight(self.weight_grad[rows], grad[:, rows].t(), hidden)
+            self.started = True
+
+    def blocks(self) -> Iterator[slice]:
+        """Rows of the weight whose gradient is made at a time: all, unless products need a copy on a CPU."""
+        rows = len(self.weight)
+        size = WEIGHT_ROWS if self.weight.dtype != torch.float32 and self.weight.device.type == "cpu" else rows
+        for start in range(0, rows, size):
+            yield slice(start, start + size)
+
+    def add_weight(self, total: Float[Tensor, "v H"], grad: Float[Tensor, "v n"], hidden: Float[Tensor, "n H"]) -> None:
+        """Add a product to a part of the weight's gradient; the first product of all is written over what is there."""
+        if grad.dtype == total.dtype:
+            total.addmm_(grad, hidden, beta=1 if self.started else 0)
+        elif self.started:
+            total += grad @ hidden
         else:
-            self.weight_grad += grad.t() @ hidden
+            total.copy_(grad @ hidden)
 
     def finish(self, factor: Tensor | None = None) -> tuple[Tensor | None, ...]:
         """The gradients times `factor`, in the dtypes of what they belong to."""
+        if self.weight_grad is not None and not self.started:
+            self.weight_grad.zero_()
         grads = (self.hidden_grad, self.weight_grad, self.bias_grad)
         if factor is not None and not (factor.device.type == "cpu" and factor == 1):
             for grad in grads:
@@ -180,6 +203,7 @@ class FusedObjective(Function):
         objective: Objective,
         needs: tuple[bool, bool, bool],
         dtype: torch.dtype,
+        shared: SharedGradient | None,
     ) -> tuple[Tensor, ...]:
         stats = hidden.new_zeros(3, len(targets), dtype=torch.float32)
         loss = hidden.new_zeros((), dtype=torch.float32)
@@ -190,8 +214,8 @@ class FusedObjective(Function):
             value, slope = value_and_slope(objective, tile.stats[0])
             loss += value
             if any(needs):
-                sums.add(part, tile.backward(slope))
-        ctx.gradients = sums
+                sums.add(part, tile, tile.backward(slope))
+        ctx.gradients, ctx.shared = sums, shared
         statistics = stats.unbind()
         ctx.mark_non_differentiable(*statistics)
         return loss, *statistics
@@ -202,7 +226,10 @@ class FusedObjective(Function):
         if ctx.gradients is None:
             raise RuntimeError("The gradient of a fused objective can be taken once: its buffers are used in place.")
         sums, ctx.gradients = ctx.gradients, None
-        return *sums.finish(grad_loss), *(None,) * 6
+        hidden_grad, weight_grad, bias_grad = sums.finish(grad_loss)
+        if ctx.shared is not None and ctx.shared.looked_up:
+            ctx.shared.from_head, weight_grad = weight_grad, None
+        return hidden_grad, weight_grad, bias_grad, *(None,) * 7
 
 
 class FusedScores(Function):
@@ -242,7 +269,7 @@ class FusedScores(Function):
         sums = Gradients(hidden, weight, bias, tuple(ctx.needs_input_grad[:3]), dtype)
         cast_bias = None if bias is None else bias.to(dtype)
         for part, tile in tiles(sums.hidden, sums.weight, cast_bias, targets, scale, temperature):
-            sums.add(part, tile.backward(grad_logps[part], None if grad_entropy is None else grad_entropy[part]))
+            sums.add(part, tile, tile.backward(grad_logps[part], None if grad_entropy is None else grad_entropy[part]))
         return *sums.finish(), *(None,) * 4
 
 
@@ -253,6 +280,7 @@ def score_fused(
     scale: LogitScale = LogitScale(),
     temperature: float = 1.0,
     objective: Objective | None = None,
+    shared: SharedGradient | None = None,
 ) -> tuple[Tensor | None, Float[Tensor, "N"], Float[Tensor, "N"], Float[Tensor, "N"]]:
     """Loss (with an objective), log-probability, entropy and top-1 hit of each target.
 
@@ -266,4 +294,4 @@ def score_fused(
             return None, *FusedScores.apply(hidden, weight, bias, targets, scale, temperature, dtype)
         grad = torch.is_grad_enabled()
         needs = tuple(grad and tensor is not None and tensor.requires_grad for tensor in (hidden, weight, bias))
-        return FusedObjective.apply(hidden, weight, bias, targets, scale, temperature, objective, needs, dtype)
+        return FusedObjective.apply(hidden, weight, bias, targets, scale, temperature, objective, needs, dtype, shared)

@@ -6,8 +6,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from ..choices import check_choices
-from ..compat import resolve_activation_checkpointing
-from ..models.device import has_fast_bf16, on_accelerator
+from ..models.device import resolve_device_defaults
 from .contract import LossType, PackingStrategy, TruncationMode
 
 
@@ -29,7 +28,7 @@ class SFTConfig(TrainingArguments):
     """Log every this many optimizer steps; a value below 1 is a share of the whole run."""
     bf16: bool | None = None
     """Compute in bfloat16 (the weights stay as loaded). By default where the hardware is fast at it: on accelerators
-    that support it and on CPUs with matrix units, unless `fp16` is set."""
+    that support it and on CPUs with AMX, or AVX512-BF16 of AMD, unless `fp16` is set."""
     gradient_checkpointing: bool | None = None
     """Recompute activations in the backward pass to save memory. By default on accelerators, not on a CPU."""
 
@@ -90,12 +89,7 @@ class SFTConfig(TrainingArguments):
     """Keep activations in host memory between the forward and the backward pass."""
 
     def __post_init__(self) -> None:
-        if self.bf16 is None:
-            self.bf16 = not self.fp16 and has_fast_bf16(self.use_cpu)
-        accelerated = on_accelerator(self.use_cpu)
-        resolve_activation_checkpointing(self, default=accelerated)
-        if not accelerated:
-            self.dataloader_pin_memory = False  # memory is pinned for an accelerator; without one torch warns
+        resolve_device_defaults(self)
         super().__post_init__()
         check_choices(self)
         check_lengths(self)
