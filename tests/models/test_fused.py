@@ -116,6 +116,24 @@ def test_differentiable_scores_equal_plain(small_tiles, problem, scale, temperat
         assert_all_close(ours, expected)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    problem=problems(), scale=SCALES, extras=st.permutations(["mean_logit", "log_collision"]), count=st.integers(0, 2)
+)
+def test_extras_equal_plain(small_tiles, problem, scale, extras, count):
+    """Statistics that are asked for come in the order asked for, from every scorer, with and without an objective."""
+    head, states, targets, sizes, rows = problem
+    small_tiles(sizes, rows)
+    asked = tuple(extras[:count])
+    expected = score_plain(states, head, targets, scale, extras=asked)
+    assert len(expected) == 3 + count
+    for score in (score_fused, score_tiled):
+        for objective in (None, LOSSES["nll"]):
+            _, *ours = score(states, head, targets, scale, objective=objective, extras=asked)
+            assert len(ours) == len(expected)
+            assert_all_close(ours[3:], expected[3:])
+
+
 @pytest.mark.parametrize("objective", [None, LOSSES["nll"]], ids=["scores", "objective"])
 def test_bfloat16_products_keep_float32_sums(objective):
     """Under autocast, results stay within bfloat16 rounding of float32, and gradients have the weights' dtype."""

@@ -3,6 +3,9 @@
 transformers keeps such rows apart when their positions restart, by a dense mask of the whole batch (eager, sdpa, flex)
 or by their lengths (flash attention). With sdpa the mask costs the square of all tokens. Here each row goes through the
 kernel by itself: no mask at all, and the causal fast path.
+
+Rows that begin alike, such as a prompt with several answers, may share that beginning: each branch attends to what it
+shares and to itself. Their hidden states are those of rows written out in full, at the cost of one beginning.
 """
 
 from collections.abc import Iterator
@@ -13,9 +16,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention.bias import causal_lower_right
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from ..data.batches import RowLengths
 
 NAME = "sternpost_rows"
 """Name under which the attention is registered with transformers."""
@@ -29,7 +35,7 @@ def rows_attention(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    row_lengths: tuple[int, ...] | None = None,
+    row_lengths: RowLengths | None = None,
     sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
@@ -47,21 +53,45 @@ def rows_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, sliding_window=sliding_window, **kwargs
         )
+    sizes = [length if isinstance(length, int) else sum(length) for length in row_lengths]
+    rows = zip(row_lengths, *(tensor.split(sizes, dim=2) for tensor in (query, key, value)), strict=True)
     outputs = []
-    columns = zip(*(tensor.split(row_lengths, dim=2) for tensor in (query, key, value)), strict=True)
-    for q, k, v in columns:
-        mask = None
-        if sliding_window is not None and q.size(2) > sliding_window:
-            mask = window_mask(q.size(2), sliding_window, q.device)
-        outputs.append(sdpa_attention_forward(module, q, k, v, mask, **kwargs)[0])
+    for length, q, k, v in rows:
+        for queries, keys, values in [(q, k, v)] if isinstance(length, int) else branches(length, q, k, v):
+            mask = suffix_mask(queries.size(2), keys.size(2), sliding_window, queries.device)
+            outputs.append(sdpa_attention_forward(module, queries, keys, values, mask, **kwargs)[0])
     return torch.cat(outputs, dim=1), None
 
 
-def window_mask(length: int, window: int, device: torch.device) -> Tensor:
-    """`[1, 1, length, length]`, true where a position sees itself or one of the `window - 1` before it."""
-    position = torch.arange(length, device=device)
-    distance = position[:, None] - position[None, :]
-    return ((distance >= 0) & (distance < window))[None, None]
+def branches(lengths: tuple[int, ...], q: Tensor, k: Tensor, v: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Queries, keys and values of the parts of a row: what its branches share with the first one, then the others.
+
+    The queries of a part are the last ones of its keys.
+    """
+    shared, first, *others = lengths
+    start = shared + first
+    yield q[:, :, :start], k[:, :, :start], v[:, :, :start]
+    for length in filter(None, others):
+        own = slice(start, start + length)
+        keys, values = (torch.cat([tensor[:, :, :shared], tensor[:, :, own]], dim=2) for tensor in (k, v))
+        yield q[:, :, own], keys, values
+        start += length
+
+
+def suffix_mask(queries: int, keys: int, window: int | None, device: torch.device) -> Tensor | None:
+    """Which keys each query sees, when the queries are the last of the keys: itself and (`window - 1` of) those before.
+
+    None where the kernel does that by itself.
+    """
+    if window is None or keys <= window:
+        if queries in (1, keys):
+            return None
+        if device.type != "cpu":
+            return causal_lower_right(queries, keys)
+    position = torch.arange(keys, device=device)
+    distance = position[keys - queries :, None] - position[None, :]
+    seen = distance >= 0
+    return (seen if window is None else seen & (distance < window))[None, None]
 
 
 def rows_mask(*args: Any, **kwargs: Any) -> Tensor | None:
@@ -89,11 +119,25 @@ def may_keep_rows_apart(model: PreTrainedModel) -> bool:
     )
 
 
-def rows_arguments(model: PreTrainedModel, lengths: list[int], device: torch.device) -> dict[str, Any]:
-    """What the model's attention needs to keep rows of these lengths apart, beside restarting positions."""
+def may_branch(model: PreTrainedModel) -> bool:
+    """Whether rows may share their beginning: where our own attention can take the place of the model's."""
+    config = model.config.get_text_config()
+    replaceable = model.config._attn_implementation in (NAME, "sdpa", "eager")
+    capped = getattr(config, "attn_logit_softcapping", None) is not None
+    return may_keep_rows_apart(model) and replaceable and not capped
+
+
+def rows_arguments(model: PreTrainedModel, lengths: RowLengths, device: torch.device) -> dict[str, Any]:
+    """What the model's attention needs to keep rows of these lengths apart, beside restarting positions.
+
+    Raises:
+        ValueError: there are branches, which only our own attention keeps apart.
+    """
     implementation = model.config._attn_implementation
     if implementation == NAME:
         return {"row_lengths": tuple(lengths)}
+    if not all(isinstance(length, int) for length in lengths):
+        raise ValueError(f'rows with branches need the attention "{NAME}", but the model has "{implementation}".')
     if "flash" in implementation:
         bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32).to(device, non_blocking=True)
         longest = max(lengths)

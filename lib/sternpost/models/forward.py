@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .attention import NAME, end_to_end, may_keep_rows_apart, rows_arguments
+from ..data.batches import RowLengths, positions, predecessors
+from .attention import NAME, end_to_end, may_branch, may_keep_rows_apart, rows_arguments
 from .fused import score_fused
 from .router import load_balancing_loss
 from .scores import IGNORE, LogitScale, ScoreRequest, TokenScores, score_plain
@@ -45,7 +46,7 @@ def scoring_forward(
     self: PreTrainedModel,
     *args: Any,
     score: ScoreRequest | None = None,
-    seq_lengths: list[int] | None = None,
+    seq_lengths: RowLengths | None = None,
     **kwargs: Any,
 ) -> Any:
     """The model's own forward, or token scores if they are asked for."""
@@ -59,7 +60,7 @@ def scoring_forward(
         head = self.get_output_embeddings()
         with shared_gradient(self.get_input_embeddings(), head) as shared:
             body = self.base_model(*args, **{**kwargs, "use_cache": False}, **layout)
-    scores = score_hidden(body.last_hidden_state, head, score, logit_scale(self), shared)
+    scores = score_hidden(body.last_hidden_state, head, score, logit_scale(self), shared, seq_lengths)
     if score.router:
         top_k = self.config.get_text_config().num_experts_per_tok
         scores.aux_loss = load_balancing_loss(body.router_logits, top_k, kwargs.get("attention_mask"))
@@ -72,18 +73,25 @@ def score_hidden(
     request: ScoreRequest,
     scale: LogitScale,
     shared: SharedGradient | None = None,
+    lengths: RowLengths | None = None,
 ) -> TokenScores:
     """Score the labels of a request from hidden states `[B, S, H]`; only positions with a label go through the head."""
-    hidden = hidden[:, -request.labels.size(1) :][:, :-1]  # prompt tuning puts virtual tokens in front
-    labels = request.labels[:, 1:]
-    keep = labels != IGNORE
-    options = (scale, request.temperature, request.objective)
-    if type(head) is nn.Linear and not is_sharded(head.weight):
-        loss, *stats = score_fused(hidden[keep], head, labels[keep], *options, shared=shared)
+    hidden = hidden[:, -request.labels.size(1) :]  # prompt tuning puts virtual tokens in front
+    keep = request.labels[:, 1:] != IGNORE
+    if lengths is None or all(isinstance(length, int) for length in lengths):
+        predicting = hidden[:, :-1][keep]
     else:
-        loss, *stats = score_tiled(hidden[keep], head, labels[keep], *options)
-    logps, entropy, top1 = (torch.zeros(keep.shape, device=keep.device).masked_scatter(keep, stat) for stat in stats)
-    return TokenScores(loss, logps, entropy, top1, keep.float())
+        before = predecessors(lengths).to(hidden.device, non_blocking=True)
+        predicting = hidden[0].index_select(0, before[1:][keep[0]])
+    options = (request.labels[:, 1:][keep], scale, request.temperature, request.objective, request.extras)
+    if type(head) is nn.Linear and not is_sharded(head.weight):
+        loss, *stats = score_fused(predicting, head, *options, shared)
+    else:
+        loss, *stats = score_tiled(predicting, head, *options)
+    logps, entropy, top1, *extras = (
+        torch.zeros(keep.shape, device=keep.device).masked_scatter(keep, stat) for stat in stats
+    )
+    return TokenScores(loss, logps, entropy, top1, keep.float(), **dict(zip(request.extras, extras, strict=True)))
 
 
 def logit_scale(model: PreTrainedModel) -> LogitScale:
@@ -138,23 +146,28 @@ def check_scores(model: PreTrainedModel) -> None:
         )
 
 
-def keep_rows_apart(model: PreTrainedModel) -> bool:
+def keep_rows_apart(model: PreTrainedModel, branches: bool = False) -> bool:
     """Get a scoring model ready for rows laid end to end. False, and nothing changed, if they would see one another.
 
-    The kind of its layers decides first; then two short rows are scored end to end and by themselves.
+    With `branches` rows may share their beginning (see [`RowLengths`]). The kind of the model's layers decides first;
+    then a few tokens are scored both ways.
     """
-    if not may_keep_rows_apart(model):
+    if not (may_branch(model) if branches else may_keep_rows_apart(model)):
         return False
     before = model.config._attn_implementation
-    if before == "sdpa":
-        model.set_attn_implementation(NAME)
+    rows, lengths = ([[0, 1], [2, 3, 4, 5]], [2, 4]) if not branches else ([[0, 1, 2, 3], [0, 1, 4, 5]], [(2, 2, 2)])
     if not can_check(model):
-        return before == "sdpa" or "flash" in before
+        if before == "sdpa" or branches:
+            model.set_attn_implementation(NAME)
+        return before in (NAME, "sdpa") or "flash" in before or branches
     with probing(model) as tokens:
-        alone = [model(input_ids=row, score=ScoreRequest(row)).logps for row in tokens.split((2, 4), dim=1)]
-        position = torch.tensor([[0, 1, 0, 1, 2, 3]], device=tokens.device)
-        together = model(input_ids=tokens, position_ids=position, seq_lengths=[2, 4], score=ScoreRequest(tokens)).logps
-    apart = not differ(torch.cat([together[:, :1], together[:, 2:]], dim=1), torch.cat(alone, dim=1))
+        alone = [model(input_ids=row, score=ScoreRequest(row)).logps[0] for row in (tokens[:, at] for at in rows)]
+        if before == "sdpa" or branches:
+            model.set_attn_implementation(NAME)
+        position = positions(lengths).to(tokens.device)
+        together = model(input_ids=tokens, position_ids=position, seq_lengths=lengths, score=ScoreRequest(tokens))
+    logps = torch.cat([together.logps.new_zeros(1), together.logps[0]])
+    apart = not any(differ(logps[at[1:]], scores) for at, scores in zip(rows, alone, strict=True))
     if not apart:
         model.set_attn_implementation(before)
     return apart

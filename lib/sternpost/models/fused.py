@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from .scores import LogitScale, Objective
+from .scores import Extra, LogitScale, Objective
 from .tied import SharedGradient
 
 TILE_ELEMENTS = 2**25
@@ -40,10 +40,12 @@ class Tile:
         targets: Int[Tensor, "n"],
         scale: LogitScale,
         temperature: float,
+        extras: tuple[Extra, ...],
         out: Float[Tensor, "n V"],
         products: Float[Tensor, "n V"],
     ):
         self.targets, self.scale, self.temperature, self.products = targets, scale, temperature, products
+        self.extras = extras
         if bias is None:
             torch.mm(hidden, weight.t(), out=products)
         else:
@@ -61,16 +63,18 @@ class Tile:
         self.probs = logits
         self.stats = self.normalise()
 
-    def normalise(self) -> Float[Tensor, "3 n"]:
-        """Softmax in place. Returns log-probability, entropy and top-1 hit of each target."""
+    def normalise(self) -> Float[Tensor, "s n"]:
+        """Softmax in place. Returns log-probability, entropy, top-1 hit and the extras of each target."""
         rows, vocabulary = self.probs.shape
         block = max(1, BLOCK_ELEMENTS // vocabulary if self.probs.device.type == "cpu" else rows)
-        stats = self.probs.new_empty(3, rows)
+        stats = self.probs.new_empty(3 + len(self.extras), rows)
         scratch = self.probs.new_empty(min(block, rows), vocabulary)
         for start in range(0, rows, block):
             logits = self.probs[start : start + block]
             exps = scratch[: logits.size(0)]
-            logps, entropy, top1 = stats[:, start : start + block]
+            logps, entropy, top1, *extras = stats[:, start : start + block]
+            if "mean_logit" in self.extras:
+                torch.mean(logits, 1, out=extras[self.extras.index("mean_logit")])
             logits -= logits.amax(1, keepdim=True)
             torch.exp(logits, out=exps)
             total = exps.sum(1)
@@ -79,6 +83,8 @@ class Tile:
             torch.sub(total.log(), torch.linalg.vecdot(exps, logits) / total, out=entropy)
             top1.copy_(label >= 0)
             torch.div(exps, total[:, None], out=logits)
+            if "log_collision" in self.extras:
+                torch.log(torch.linalg.vecdot(logits, logits), out=extras[self.extras.index("log_collision")])
         return stats
 
     def backward(
@@ -112,6 +118,7 @@ def tiles(
     targets: Int[Tensor, "N"],
     scale: LogitScale,
     temperature: float,
+    extras: tuple[Extra, ...] = (),
 ) -> Iterator[tuple[slice, Tile]]:
     """Walk over the positions tile by tile. All tiles use the same buffers: finish one before the next."""
     rows = min(max(MIN_TILE_ROWS, TILE_ELEMENTS // weight.size(0)), MAX_TILE_ROWS, len(targets))
@@ -120,7 +127,8 @@ def tiles(
     for start in range(0, len(targets), max(rows, 1)):
         part = slice(start, min(start + rows, len(targets)))
         used = slice(part.stop - part.start)
-        yield part, Tile(hidden[part], weight, bias, targets[part], scale, temperature, out[used], products[used])
+        tile = Tile(hidden[part], weight, bias, targets[part], scale, temperature, extras, out[used], products[used])
+        yield part, tile
 
 
 class Gradients:
@@ -179,6 +187,14 @@ class Gradients:
         )
 
 
+def handed_on(weight_grad: Tensor | None, shared: SharedGradient | None) -> Tensor | None:
+    """The head's gradient as autograd gets it: nothing if the lookup of the same weight will add its own to it."""
+    if shared is None or not shared.looked_up:
+        return weight_grad
+    shared.from_head = weight_grad
+    return None
+
+
 @torch.enable_grad()
 def value_and_slope(objective: Objective, logps: Float[Tensor, "n"]) -> tuple[Float[Tensor, ""], Float[Tensor, "n"]]:
     """Sum of the objective, and its derivative with respect to each log-probability."""
@@ -200,16 +216,17 @@ class FusedObjective(Function):
         targets: Int[Tensor, "N"],
         scale: LogitScale,
         temperature: float,
+        extras: tuple[Extra, ...],
+        dtype: torch.dtype,
         objective: Objective,
         needs: tuple[bool, bool, bool],
-        dtype: torch.dtype,
         shared: SharedGradient | None,
     ) -> tuple[Tensor, ...]:
-        stats = hidden.new_zeros(3, len(targets), dtype=torch.float32)
+        stats = hidden.new_zeros(3 + len(extras), len(targets), dtype=torch.float32)
         loss = hidden.new_zeros((), dtype=torch.float32)
         sums = Gradients(hidden, weight, bias, needs, dtype)
         cast_bias = None if bias is None else bias.to(dtype)
-        for part, tile in tiles(sums.hidden, sums.weight, cast_bias, targets, scale, temperature):
+        for part, tile in tiles(sums.hidden, sums.weight, cast_bias, targets, scale, temperature, extras):
             stats[:, part] = tile.stats
             value, slope = value_and_slope(objective, tile.stats[0])
             loss += value
@@ -227,9 +244,7 @@ class FusedObjective(Function):
             raise RuntimeError("The gradient of a fused objective can be taken once: its buffers are used in place.")
         sums, ctx.gradients = ctx.gradients, None
         hidden_grad, weight_grad, bias_grad = sums.finish(grad_loss)
-        if ctx.shared is not None and ctx.shared.looked_up:
-            ctx.shared.from_head, weight_grad = weight_grad, None
-        return hidden_grad, weight_grad, bias_grad, *(None,) * 7
+        return hidden_grad, handed_on(weight_grad, ctx.shared), bias_grad, *(None,) * 8
 
 
 class FusedScores(Function):
@@ -244,18 +259,20 @@ class FusedScores(Function):
         targets: Int[Tensor, "N"],
         scale: LogitScale,
         temperature: float,
+        extras: tuple[Extra, ...],
         dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        stats = hidden.new_zeros(3, len(targets), dtype=torch.float32)
+        shared: SharedGradient | None,
+    ) -> tuple[Tensor, ...]:
+        stats = hidden.new_zeros(3 + len(extras), len(targets), dtype=torch.float32)
         cast_bias = None if bias is None else bias.to(dtype)
-        for part, tile in tiles(hidden.to(dtype), weight.to(dtype), cast_bias, targets, scale, temperature):
+        for part, tile in tiles(hidden.to(dtype), weight.to(dtype), cast_bias, targets, scale, temperature, extras):
             stats[:, part] = tile.stats
         ctx.save_for_backward(hidden, weight, bias, targets)
-        ctx.options = scale, temperature, dtype
+        ctx.options, ctx.shared = (scale, temperature, dtype), shared
         ctx.set_materialize_grads(False)
-        logps, entropy, top1 = stats.unbind()
-        ctx.mark_non_differentiable(top1)
-        return logps, entropy, top1
+        logps, entropy, *rest = stats.unbind()
+        ctx.mark_non_differentiable(*rest)
+        return logps, entropy, *rest
 
     @staticmethod
     @once_differentiable
@@ -270,7 +287,8 @@ class FusedScores(Function):
         cast_bias = None if bias is None else bias.to(dtype)
         for part, tile in tiles(sums.hidden, sums.weight, cast_bias, targets, scale, temperature):
             sums.add(part, tile, tile.backward(grad_logps[part], None if grad_entropy is None else grad_entropy[part]))
-        return *sums.finish(), *(None,) * 4
+        hidden_grad, weight_grad, bias_grad = sums.finish()
+        return hidden_grad, handed_on(weight_grad, ctx.shared), bias_grad, *(None,) * 6
 
 
 def score_fused(
@@ -280,18 +298,20 @@ def score_fused(
     scale: LogitScale = LogitScale(),
     temperature: float = 1.0,
     objective: Objective | None = None,
+    extras: tuple[Extra, ...] = (),
     shared: SharedGradient | None = None,
-) -> tuple[Tensor | None, Float[Tensor, "N"], Float[Tensor, "N"], Float[Tensor, "N"]]:
-    """Loss (with an objective), log-probability, entropy and top-1 hit of each target.
+) -> tuple[Tensor | None, *tuple[Float[Tensor, "N"], ...]]:
+    """Loss (with an objective), log-probability, entropy, top-1 hit and the extras of each target.
 
     Products are made in the autocast dtype if autocast is on, else in the dtype of the weights; sums in float32.
     """
     weight, bias = head.weight, head.bias
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    options = (targets, scale, temperature, extras, dtype)
     with torch.autocast(device, enabled=False):
         if objective is None:
-            return None, *FusedScores.apply(hidden, weight, bias, targets, scale, temperature, dtype)
+            return None, *FusedScores.apply(hidden, weight, bias, *options, shared)
         grad = torch.is_grad_enabled()
         needs = tuple(grad and tensor is not None and tensor.requires_grad for tensor in (hidden, weight, bias))
-        return FusedObjective.apply(hidden, weight, bias, targets, scale, temperature, objective, needs, dtype, shared)
+        return FusedObjective.apply(hidden, weight, bias, *options, objective, needs, shared)

@@ -8,6 +8,7 @@ hidden states + head + labels -> [`TokenScores`], by one of three implementation
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +20,9 @@ IGNORE = -100
 
 Objective = Callable[[Float[Tensor, "N"]], Float[Tensor, "N"]]
 """Log-probability of each label -> its loss, element by element."""
+
+Extra: TypeAlias = Literal["mean_logit", "log_collision"]
+"""Further statistics of a next-token distribution, which not every method needs."""
 
 
 @dataclass
@@ -38,6 +42,10 @@ class TokenScores(ModelOutput):
     """One where no other token is more likely than the label."""
     mask: Float[Tensor, "B T"] = None  # type: ignore[assignment]
     """One where there is a label."""
+    mean_logit: Float[Tensor, "B T"] | None = None
+    """Mean of the logits over the vocabulary, if it was asked for."""
+    log_collision: Float[Tensor, "B T"] | None = None
+    """`log sum_v p_v^2`, how surely two draws agree, if it was asked for."""
     aux_loss: Float[Tensor, ""] | None = None
     """Load-balancing loss of a mixture-of-experts model."""
 
@@ -52,6 +60,8 @@ class ScoreRequest:
     """A loss per token. Given in advance, its gradient is made in the forward pass: three matrix products, not four."""
     temperature: float = 1.0
     """Divides the logits."""
+    extras: tuple[Extra, ...] = ()
+    """Statistics to compute besides log-probability, entropy and top-1 hit."""
     router: bool = False
     """Also compute the load-balancing loss."""
 
@@ -74,11 +84,16 @@ def score_plain(
     targets: Int[Tensor, "N"],
     scale: LogitScale = LogitScale(),
     temperature: float = 1.0,
-) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"], Float[Tensor, "N"]]:
-    """Log-probability, entropy and top-1 hit of each target, by the definition. Holds all `N x V` logits."""
+    extras: tuple[Extra, ...] = (),
+) -> tuple[Float[Tensor, "N"], ...]:
+    """Log-probability, entropy, top-1 hit and the extras of each target, by the definition. Holds all `N x V` logits.
+
+    Log-probability and entropy are differentiable.
+    """
     logits = scale(head(hidden).float()) / temperature
     logps = logits.log_softmax(-1)
     chosen = logps.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     entropy = -(logps.exp() * logps).sum(-1)
     top1 = (chosen >= logps.amax(-1)).float()
-    return chosen, entropy, top1
+    further = {"mean_logit": lambda: logits.mean(-1), "log_collision": lambda: (2 * logps).logsumexp(-1)}
+    return chosen, entropy, top1, *(further[extra]().detach() for extra in extras)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .scores import LogitScale, Objective, score_plain
+from .scores import Extra, LogitScale, Objective, score_plain
 
 TILE_ROWS = 256
 """Positions per tile."""
@@ -23,18 +23,19 @@ def score_tiled(
     scale: LogitScale = LogitScale(),
     temperature: float = 1.0,
     objective: Objective | None = None,
-) -> tuple[Tensor | None, Float[Tensor, "N"], Float[Tensor, "N"], Float[Tensor, "N"]]:
-    """Loss (with an objective), log-probability, entropy and top-1 hit of each target."""
+    extras: tuple[Extra, ...] = (),
+) -> tuple[Tensor | None, *tuple[Float[Tensor, "N"], ...]]:
+    """Loss (with an objective), log-probability, entropy, top-1 hit and the extras of each target."""
     parts = []
     for start in range(0, call_count(head, len(targets)) * TILE_ROWS, TILE_ROWS):
         part = slice(start, start + TILE_ROWS)
         parts.append(
-            checkpoint(score_plain, hidden[part], head, targets[part], scale, temperature, use_reentrant=False)
+            checkpoint(score_plain, hidden[part], head, targets[part], scale, temperature, extras, use_reentrant=False)
         )
-    logps, entropy, top1 = (torch.cat(column) for column in zip(*parts, strict=True))
+    stats = [torch.cat(column) for column in zip(*parts, strict=True)]
     if objective is None:
-        return None, logps, entropy, top1
-    return objective(logps).sum(), logps.detach(), entropy.detach(), top1
+        return None, *stats
+    return objective(stats[0]).sum(), *(stat.detach() for stat in stats)
 
 
 def call_count(head: nn.Module, positions: int) -> int:
