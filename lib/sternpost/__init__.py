@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "DPOConfig",
+    "DPOTrainer",
     "DatasetConfig",
     "DatasetMixtureConfig",
     "ModelConfig",
@@ -35,6 +37,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DPOConfig": "dpo",
+    "DPOTrainer": "dpo",
     "DatasetConfig": "options",
     "DatasetMixtureConfig": "options",
     "ModelConfig": "options",
@@ -68,6 +72,7 @@ if TYPE_CHECKING:
         pack_dataset,
         prepare_multimodal_messages,
     )
+    from .dpo import DPOConfig, DPOTrainer
     from .options import (
         DatasetConfig,
         DatasetMixtureConfig,

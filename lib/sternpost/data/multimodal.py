@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from transformers import ProcessorMixin
+
 
 def prepare_multimodal_messages(
     messages: list[dict[str, Any]], images: list[Any] | None = None
@@ -49,3 +51,19 @@ def is_place(part: dict[str, Any]) -> bool:
     return part.get("type") == "image" and not any(
         part.get(key) is not None for key in ("image", "url", "path", "base64")
     )
+
+
+def images_of(example: dict[str, Any]) -> list[Any]:
+    """The images of a row, from the column `images` or `image`."""
+    images = example.get("images")
+    if images is None:
+        images = example.get("image")
+    if images is None:
+        return []
+    return list(images) if isinstance(images, list | tuple) else [images]
+
+
+def image_tokens(processor: ProcessorMixin) -> list[int]:
+    """The ids that stand for images, videos and sounds in a text."""
+    names = ("image_token_id", "video_token_id", "audio_token_id")
+    return [token for name in names if (token := getattr(processor, name, None)) is not None]

@@ -1,6 +1,7 @@
 """Columns of a data set -> checked Python values. What is wrong is said with split, row number and column."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,21 @@ class RowBatch:
                     at, column, f"expected text, got {shown(value)}", "Drop the row or store text.", TypeError
                 )
         return values
+
+    def finite_numbers(self, column: str) -> list[float]:
+        """A column of numbers.
+
+        Raises:
+            TypeError: a value is no number.
+            ValueError: a value is infinite or not a number.
+        """
+        values = list(self.columns[column])
+        for at, value in enumerate(values):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise self.error(at, column, f"expected a number, got {shown(value)}", "Store one per row.", TypeError)
+            if not math.isfinite(value):
+                raise self.error(at, column, f"expected a finite number, got {value}", "Drop the row or correct it.")
+        return [float(value) for value in values]
 
     def chats(self, column: str, empty: bool = False) -> list[Chat]:
         """A column of conversations, without the keys that Arrow filled with None.

@@ -43,21 +43,32 @@ def column_names(dataset: Rows, name: str) -> list[str]:
 
 
 def map_rows(
-    dataset: Rows, step: Step, outputs: Sequence[str], reasons: Sequence[str], name: str, num_proc: int | None = None
+    dataset: Rows,
+    step: Step,
+    outputs: Sequence[str],
+    reasons: Sequence[str],
+    name: str,
+    num_proc: int | None = None,
+    floats: Sequence[str] = (),
 ) -> Rows:
-    """The `outputs` of the rows for which `step` gives no reason to drop them.
+    """The `outputs` of the rows for which `step` gives no reason to drop them, and those of the columns `floats` that
+    there are, which hold a number per row.
 
     Raises:
+        TypeError, ValueError: a value of `floats` is no finite number.
         ValueError: every row is dropped (of a stream: every row of its first batch).
     """
     columns = column_names(dataset, name)
+    kept = tuple(column for column in floats if column in columns)
     dataset = dataset.with_format(None)
     if isinstance(dataset, IterableDataset):
-        features = Features({output: List(Value("int32")) for output in outputs})
-        stream = StreamStep(step, name)
+        features = Features(
+            {output: List(Value("int32")) for output in outputs} | {column: Value("float64") for column in kept}
+        )
+        stream = StreamStep(step, name, kept)
         return dataset.map(stream, with_indices=True, batched=True, remove_columns=columns, features=features)
     table = dataset.map(
-        TableStep(step, name, tuple(reasons)),
+        TableStep(step, name, tuple(reasons), kept),
         with_indices=True,
         batched=True,
         remove_columns=columns,
@@ -76,11 +87,14 @@ class TableStep:
     step: Step
     name: str
     reasons: tuple[str, ...]
+    floats: tuple[str, ...]
 
     def __call__(self, columns: Mapping[str, list[Any]], numbers: list[int]) -> pa.Table:
-        outputs, dropped = self.step(RowBatch(columns, numbers, self.name))
+        rows = RowBatch(columns, numbers, self.name)
+        outputs, dropped = self.step(rows)
         codes = [0 if reason is None else 1 + self.reasons.index(reason) for reason in dropped]
         table = {column: list_column(values) for column, values in outputs.items()}
+        table |= {column: pa.array(rows.finite_numbers(column), pa.float64()) for column in self.floats}
         return pa.table(table | {"dropped": pa.array(codes, pa.int8())})
 
 
@@ -90,14 +104,19 @@ class StreamStep:
 
     step: Step
     name: str
+    floats: tuple[str, ...] = ()
     told: bool = field(default=False, compare=False)
 
-    def __call__(self, columns: Mapping[str, list[Any]], numbers: list[int]) -> dict[str, list[list[int]]]:
-        outputs, dropped = self.step(RowBatch(columns, numbers, self.name))
+    def __call__(self, columns: Mapping[str, list[Any]], numbers: list[int]) -> dict[str, list[Any]]:
+        rows = RowBatch(columns, numbers, self.name)
+        outputs, dropped = self.step(rows)
         kept = [at for at, reason in enumerate(dropped) if reason is None]
         if len(kept) < len(dropped) and not self.told:
             self.tell(numbers, dropped, kept)
-        return {column: [np.asarray(values[at]).tolist() for at in kept] for column, values in outputs.items()}
+        numbered = {column: rows.finite_numbers(column) for column in self.floats}
+        return {column: [np.asarray(values[at]).tolist() for at in kept] for column, values in outputs.items()} | {
+            column: [values[at] for at in kept] for column, values in numbered.items()
+        }
 
     def tell(self, numbers: list[int], dropped: list[str | None], kept: list[int]) -> None:
         """Say once that rows are dropped: how many there will be is not known while they stream."""

@@ -12,7 +12,7 @@ from transformers.data.data_collator import DataCollatorMixin
 
 from ..data.batches import IGNORE
 from ..data.chat import ChatRenderer, Rendered, render_rows
-from ..data.multimodal import prepare_multimodal_messages
+from ..data.multimodal import image_tokens, images_of, prepare_multimodal_messages
 from ..data.rows import RowBatch
 from ..data.tokens import encode
 
@@ -120,22 +120,6 @@ class DataCollatorForVisionLanguageModeling(DataCollatorMixin):
 def is_chat(rows: RowBatch) -> bool:
     """Whether rows hold messages and not running text."""
     return "messages" in rows.columns or isinstance(next(iter(rows.columns.get("prompt", [None]))), list)
-
-
-def images_of(example: dict[str, Any]) -> list[Any]:
-    """The images of a row, from the column `images` or `image`."""
-    images = example.get("images")
-    if images is None:
-        images = example.get("image")
-    if images is None:
-        return []
-    return list(images) if isinstance(images, list | tuple) else [images]
-
-
-def image_tokens(processor: ProcessorMixin) -> list[int]:
-    """The ids that stand for images, videos and sounds in a text."""
-    names = ("image_token_id", "video_token_id", "audio_token_id")
-    return [token for name in names if (token := getattr(processor, name, None)) is not None]
 
 
 def places_in(expanded: list[int], ids: Sequence[int], image: Sequence[int]) -> np.ndarray | None:
