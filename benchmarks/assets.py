@@ -7,6 +7,7 @@ on what a model knows.
 """
 
 import hashlib
+import itertools
 import random
 import shutil
 import sysconfig
@@ -40,6 +41,7 @@ SHAPES = {
 SHARED_SHAPE = {"hidden_size": 512, "intermediate_size": 2048, "num_attention_heads": 8, "num_key_value_heads": 4}
 
 FIXED_ROWS, FIXED_TOKENS = 64, 512
+PAIRS = 16
 CONVERSATIONS = 5_000
 VARLEN_CONVERSATIONS = 40
 
@@ -55,7 +57,7 @@ class Assets:
         return str(self.root / name)
 
     def rows(self, name: str) -> str:
-        """Directory of a data set on disk: `fixed`, `masked`, `conversations` or `varlen`."""
+        """Directory of a data set on disk: a key of `rows` in `write`."""
         return str(self.root / "rows" / name)
 
 
@@ -87,6 +89,8 @@ def write(root: Path) -> None:
     rows = {
         "fixed": [fixed_row(ids, index, learned=1.0) for index in range(FIXED_ROWS)],
         "masked": [fixed_row(ids, index, learned=0.5) for index in range(FIXED_ROWS)],
+        "pairs": [pair(tokenizer, ids, index, prompt=256, answer=256) for index in range(PAIRS)],
+        "long_pairs": [pair(tokenizer, ids, index, prompt=768, answer=256) for index in range(PAIRS)],
         "conversations": conversations(text, CONVERSATIONS, seed=5, median_characters=700),
         "varlen": conversations(text, VARLEN_CONVERSATIONS, seed=1, median_characters=500),
     }
@@ -153,6 +157,14 @@ def fixed_row(ids: list[int], index: int, learned: float) -> dict[str, list[int]
     tokens = ids[index * FIXED_TOKENS : (index + 1) * FIXED_TOKENS]
     masked = round((1 - learned) * FIXED_TOKENS)
     return {"input_ids": tokens, "labels": [-100] * masked + tokens[masked:]}
+
+
+def pair(tokenizer: Any, ids: list[int], index: int, prompt: int, answer: int) -> dict[str, str]:
+    """A prompt and two answers of about these many tokens each."""
+    start = index * (prompt + 2 * answer)
+    ends = (start, start + prompt, start + prompt + answer, start + prompt + 2 * answer)
+    texts = [tokenizer.decode(ids[first:last]) for first, last in itertools.pairwise(ends)]
+    return dict(zip(("prompt", "chosen", "rejected"), texts, strict=True))
 
 
 def conversations(text: str, count: int, seed: int, median_characters: int) -> list[dict[str, Any]]:

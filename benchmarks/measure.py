@@ -72,18 +72,36 @@ def options(spec: dict[str, Any], folder: str) -> dict[str, Any]:
     return common | spec["options"]
 
 
+CLASSES = {
+    "sft": ("SFTConfig", "SFTTrainer", "AutoModelForCausalLM"),
+    "dpo": ("DPOConfig", "DPOTrainer", "AutoModelForCausalLM"),
+    "reward": ("RewardConfig", "RewardTrainer", "AutoModelForSequenceClassification"),
+}
+"""Method -> options and trainer in both libraries, and the model in transformers."""
+
+
 def load(spec: dict[str, Any]) -> tuple[Any, Any]:
     """Model and tokenizer. The weights are touched, so that reading them from disk is nobody's work or memory."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers
 
     if spec["onednn"]:
         # Lets float32 products go to oneDNN, which rounds them only if there are matrix units (see products.py).
         torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-    model = AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32)
+    torch.manual_seed(0)  # the head of a reward model is new
+    model_class = getattr(transformers, CLASSES[spec["method"]][2])
+    sizes = {"num_labels": 1} if spec["method"] == "reward" else {}
+    model = model_class.from_pretrained(spec["model"], dtype=torch.float32, **sizes)
     for weight in model.parameters():
         weight.detach().sum()
-    return model, AutoTokenizer.from_pretrained(spec["model"])
+    return model, transformers.AutoTokenizer.from_pretrained(spec["model"])
+
+
+def count_learned(examples: list[dict[str, Any]], batch: dict[str, Any]) -> int:
+    """Predictions that the loss of a batch is made of: tokens, or for reward models pairs."""
+    if "labels" in batch:
+        return int((batch["labels"][:, 1:] != -100).sum())
+    return int(batch["completion_mask"].sum()) if "completion_mask" in batch else len(examples)
 
 
 def train(spec: dict[str, Any], folder: str) -> dict[str, Any]:
@@ -92,9 +110,10 @@ def train(spec: dict[str, Any], folder: str) -> dict[str, Any]:
 
     library = importlib.import_module(spec["library"])
     model, tokenizer = load(spec)
-    args = library.SFTConfig(**options(spec, folder))
+    config_class, trainer_class, _ = (getattr(library, name, None) for name in CLASSES[spec["method"]])
+    args = config_class(**options(spec, folder))
     clock = step_clock()
-    trainer = library.SFTTrainer(
+    trainer = trainer_class(
         model=model,
         args=args,
         train_dataset=load_from_disk(spec["rows"]),
@@ -107,7 +126,7 @@ def train(spec: dict[str, Any], folder: str) -> dict[str, Any]:
         batch = collate(examples)
         mask = batch.get("attention_mask")
         tokens.append(batch["input_ids"].numel() if mask is None else int(mask.sum()))
-        learned.append(int((batch["labels"][:, 1:] != -100).sum()))
+        learned.append(count_learned(examples, batch))
         return batch
 
     trainer.data_collator = counting

@@ -21,11 +21,12 @@ class Row:
     must: float
     """Least ratio; for memory the largest; for the row `import` the most seconds."""
     aim: float
-    metric: Literal["seconds", "tokens_per_second", "growth_mib"] = "seconds"
+    metric: Literal["seconds", "tokens_per_second", "growth_mib", "peak_mib"] = "seconds"
     default_must: float | None = None
     """Least ratio between the libraries' own defaults."""
     statement: str = ""
     """What a fresh interpreter runs, or the arguments of the command."""
+    method: Literal["sft", "dpo", "reward"] = "sft"
     model: str = "small"
     rows: str = "fixed"
     count: int | None = None
@@ -43,7 +44,7 @@ class Row:
 
     @property
     def smaller_is_better(self) -> bool:
-        return self.metric == "growth_mib" or self.name == "import"
+        return self.metric in ("growth_mib", "peak_mib") or self.name == "import"
 
     def options(self, library: str, variant: str) -> dict[str, Any]:
         """Options of the run, beside those that all runs have."""
@@ -143,5 +144,77 @@ ROWS = (
     ),
 )
 
-GROUPS = {"sft": ROWS}
+TWO_PAIRS = TWO_ROWS | {"max_length": 512}
+
+DPO_ROWS = (
+    Row(
+        "dpo-small",
+        "48 M parameters, 2 pairs, prompts of 256 of 512 tokens",
+        "train",
+        must=1.7,
+        aim=2.1,
+        default_must=2.5,
+        method="dpo",
+        rows="pairs",
+        best=TWO_PAIRS | FULL_PRECISION,
+        default=TWO_PAIRS,
+        bfloat16=TWO_PAIRS | HALF_PRECISION,
+    ),
+    Row(
+        "dpo-wide",
+        "94 M parameters, vocabulary 152k, otherwise `dpo-small`",
+        "train",
+        must=2.8,
+        aim=3.5,
+        default_must=2.5,
+        method="dpo",
+        model="wide",
+        rows="pairs",
+        best=TWO_PAIRS | FULL_PRECISION,
+        default=TWO_PAIRS,
+        bfloat16=TWO_PAIRS | HALF_PRECISION,
+    ),
+    Row(
+        "dpo-long-prompt",
+        "`dpo-small` with prompts of 768 of 1024 tokens",
+        "train",
+        must=2.3,
+        aim=3,
+        method="dpo",
+        rows="long_pairs",
+        best=TWO_PAIRS | FULL_PRECISION | {"max_length": 1024},
+    ),
+    Row(
+        "dpo-mem",
+        "`dpo-small`: peak of resident memory",
+        "train",
+        must=0.7,
+        aim=0.5,
+        metric="peak_mib",
+        method="dpo",
+        rows="pairs",
+        best=TWO_PAIRS | FULL_PRECISION,
+        default=TWO_PAIRS,
+        bfloat16=TWO_PAIRS | HALF_PRECISION,
+    ),
+)
+
+REWARD_ROWS = (
+    Row(
+        "reward-small",
+        "48 M parameters, 2 pairs, prompts of 256 of 512 tokens",
+        "train",
+        must=1.15,
+        aim=1.5,
+        default_must=2.2,
+        method="reward",
+        rows="pairs",
+        best=TWO_PAIRS | FULL_PRECISION | {"max_length": 600},
+        default=TWO_PAIRS | {"max_length": 600},
+        bfloat16=TWO_PAIRS | HALF_PRECISION | {"max_length": 600},
+    ),
+)
+"""Pairs that are too long are dropped from reward modelling, so none is."""
+
+GROUPS = {"sft": ROWS, "dpo": DPO_ROWS, "reward": REWARD_ROWS}
 """`python benchmarks/run.py GROUP` -> its rows."""

@@ -69,6 +69,7 @@ class Runner:
         return {
             "kind": row.kind,
             "library": library,
+            "method": row.method,
             "model": self.assets.model(row.model),
             "rows": self.assets.rows(row.rows),
             "count": 500 if self.quick else row.count,

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-UNITS = {"seconds": "s", "tokens_per_second": "tokens/s", "growth_mib": "MiB"}
+UNITS = {"seconds": "s", "tokens_per_second": "tokens/s", "growth_mib": "MiB", "peak_mib": "MiB"}
 PACKAGES = ("sternpost", "trl", "torch", "transformers", "datasets", "tokenizers", "accelerate")
 
 
@@ -30,12 +30,12 @@ def machine() -> dict[str, Any]:
 
 
 def shown(value: float | None, metric: str) -> str:
-    return "" if value is None else f"{value:.0f} MiB" if metric == "growth_mib" else f"{value:.3g} {UNITS[metric]}"
+    return "" if value is None else f"{value:.0f} MiB" if UNITS[metric] == "MiB" else f"{value:.3g} {UNITS[metric]}"
 
 
 def line(verdict: dict[str, Any]) -> str:
     metric = verdict["metric"]
-    bound = "≤" if metric == "growth_mib" or verdict["row"] == "import" else "≥"
+    bound = "≤" if UNITS[metric] == "MiB" or verdict["row"] == "import" else "≥"
     cells = [
         verdict["row"],
         shown(verdict["peer_best"], metric),

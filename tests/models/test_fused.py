@@ -12,6 +12,7 @@ from sternpost.models.scores import LogitScale, score_plain
 from sternpost.models.tiled import score_tiled
 from sternpost.sft.loss import LOSSES
 
+EXTRAS = ["mean_logit", "log_collision"]
 SCALES = st.builds(LogitScale, st.sampled_from([1.0, 0.25, 3.0]), st.sampled_from([None, 2.0, 30.0]))
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from accelerate import PartialState
 from datasets import Dataset, Features, IterableDataset, List, Value
 
 from .rows import RowBatch
@@ -138,7 +139,8 @@ def without_dropped(table: Dataset, reasons: Sequence[str], name: str) -> Datase
     counts = counted([reasons[code - 1] for code in codes if code])
     if not len(kept):
         raise ValueError(f"no row of the {name} data set is of use: {counts}.")
-    logger.warning("%s: dropped %d of %d rows (%s).", name, len(codes) - len(kept), len(codes), counts)
+    if PartialState().is_main_process:
+        logger.warning("%s: dropped %d of %d rows (%s).", name, len(codes) - len(kept), len(codes), counts)
     return table.select(kept)
 
 

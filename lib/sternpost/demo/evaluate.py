@@ -1,4 +1,4 @@
-"""Held-out questions -> greedy answers -> how many are right, in all and by task."""
+"""Held-out questions -> greedy answers -> how many are right; held-out pairs -> how many are ranked rightly."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from . import load
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+SIDES = ("chosen", "rejected")
 
 
 def is_right(completion: str, answer: str) -> bool:
@@ -92,3 +95,57 @@ def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Eval
             for row, text in zip(rows, completions, strict=True)
         )
     )
+
+
+@torch.no_grad()
+def answer_logps(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[tuple[list[dict[str, str]], list[dict[str, str]]]],
+    *,
+    batch_size: int = 80,
+) -> list[float]:
+    """Log-probability of each answer after its prompt, per token."""
+    logps: list[float] = []
+    for start in range(0, len(pairs), batch_size):
+        rows = [tokenizer.apply_chat_template(p + a, return_dict=False) for p, a in pairs[start : start + batch_size]]
+        prompts = [
+            tokenizer.apply_chat_template(p, add_generation_prompt=True, return_dict=False)
+            for p, _ in pairs[start : start + batch_size]
+        ]
+        batch = tokenizer.pad({"input_ids": rows}, padding_side="right", return_tensors="pt").to(model.device)
+        ids = batch["input_ids"]
+        scores = model(**batch).logits[:, :-1].float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+        for at, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
+            logps.append(scores[at, len(prompt) - 1 : len(row) - 1].mean().item())
+    return logps
+
+
+def ranked(chosen: Sequence[float], rejected: Sequence[float]) -> float:
+    """Share of the pairs whose chosen answer has the higher value."""
+    return sum(a > b for a, b in zip(chosen, rejected, strict=True)) / len(chosen)
+
+
+def preference_accuracy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> float:
+    """Share of the demo's held-out pairs whose chosen answer is likelier per token than the rejected one."""
+    rows = load("held_out_preference").to_list()
+    training = model.training
+    model.eval()
+    logps = [answer_logps(model, tokenizer, [(row["prompt"], row[side]) for row in rows]) for side in SIDES]
+    model.train(training)
+    return ranked(*logps)
+
+
+@torch.no_grad()
+def reward_accuracy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> float:
+    """Share of the demo's held-out pairs whose chosen answer gets the higher reward."""
+    rows = load("held_out_preference").to_list()
+    training = model.training
+    model.eval()
+    rewards = []
+    for side in SIDES:
+        ids = [tokenizer.apply_chat_template(row["prompt"] + row[side], return_dict=False) for row in rows]
+        batch = tokenizer.pad({"input_ids": ids}, padding_side="right", return_tensors="pt").to(model.device)
+        rewards.append(model(**batch).logits[:, 0].tolist())
+    model.train(training)
+    return ranked(*rewards)
