@@ -1,0 +1,90 @@
+"""Contacts held against two versions: only what the second one changes is told."""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from .collect import Collection
+from .contacts import Contact
+from .guards import handles, reached
+from .hits import Hit, weaker
+from .judge_calls import call_hits, option_hits
+from .judge_classes import argument_hits, bypass_hits, override_hits, read_hits, subclass_hits, super_hits, write_hits
+from .judge_names import name_hits, patch_hits, reflection_hits, string_path_hits
+from .judge_texts import anchor_hits, requirement_hits, word_hits
+from .library import Library
+from .sides import Sides
+
+_JUDGES = {
+    "import": name_hits,
+    "attribute": name_hits,
+    "call": call_hits,
+    "option": option_hits,
+    "subclass": subclass_hits,
+    "override": override_hits,
+    "super": super_hits,
+    "self-read": read_hits,
+    "self-write": write_hits,
+    "argument-read": argument_hits,
+    "bypass": bypass_hits,
+    "patch": patch_hits,
+    "reflection": reflection_hits,
+    "string-path": string_path_hits,
+    "anchor": anchor_hits,
+    "requirement": requirement_hits,
+}
+_WORD = re.compile(r"\w+")
+_IMPORTS = ("import", "attribute", "string-path", "subclass")
+
+
+class Judge:
+    """Compares two versions for one project."""
+
+    def __init__(self, collection: Collection, old: Library, new: Library) -> None:
+        self.sides = Sides(collection, old, new)
+        self.collection = collection
+
+    @cached_property
+    def hits(self) -> list[Hit]:
+        """Every hit, each line and symbol once, in the order of the project."""
+        found: dict[tuple[object, ...], Hit] = {}
+        for hit in [*self._of_contacts(self.collection.contacts), *word_hits(self.sides)]:
+            key = (hit.rule, hit.contact.place.file, hit.at, hit.symbol)
+            found.setdefault(key, hit)
+        firmer = {
+            (h.contact.place.file, h.at, h.symbol.rpartition(".")[2]) for h in found.values() if h.rule != "key-gone"
+        }
+        kept = [
+            hit
+            for hit in found.values()
+            if hit.rule != "key-gone" or (hit.contact.place.file, hit.at, hit.symbol) not in firmer
+        ]
+        return sorted(kept, key=lambda h: (h.contact.place.file, h.at, h.contact.place.column, h.rule, h.symbol))
+
+    def _of_contacts(self, contacts: Iterable[Contact]) -> Iterator[Hit]:
+        new = self.sides.new
+        for contact in contacts:
+            guard = contact.guard
+            if not reached(guard, new.version):
+                continue
+            if guard.failed and all(new.has(path) for path in guard.failed):
+                continue  # only tried where the first import fails
+            for hit in _JUDGES[contact.kind](self.sides, contact):
+                softened = self._softened(hit, contact)
+                if softened is not None:
+                    yield softened
+
+    def _softened(self, hit: Hit, contact: Contact) -> Hit | None:
+        """None where the project has an answer of its own, weaker where it only goes on without."""
+        guard = contact.guard
+        name = contact.name or contact.path.rpartition(".")[2]
+        if hit.level == "note":
+            return hit
+        if guard.instead and contact.kind in _IMPORTS and all(self.sides.new.has(path) for path in guard.instead):
+            return None
+        if name in guard.present or contact.path in guard.present:
+            return weaker(hit, "The project looks for it first, and goes on without.")
+        kind = "import" if contact.kind in ("import", "string-path") else contact.kind
+        if handles(guard, kind):
+            return weaker(hit, "The project catches the error, and goes on without.")
+        return hit

@@ -1,0 +1,224 @@
+"""Calls and options, held against two versions."""
+
+import ast
+from collections.abc import Iterator
+
+from ..values import same_value
+from .code import Class, Function
+from .contacts import Contact
+from .hits import Hit, make_hit
+from .library import Library
+from .sides import Sides, most_alike
+from .signature import Argument, Misfit, Shape, Signature, default_text, is_required, misfits
+
+_NEUTRAL = {None, "None", "False", "0", "0.0", "''", '""', "[]", "{}", "()", "list()", "dict()", "list", "dict"}
+
+
+def call_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """Arguments, defaults and results of one call."""
+    old, new = (callee(sides, contact, library) for library in (sides.old, sides.new))
+    if contact.detail == "instance" and old is not None and new is None:
+        from .judge_names import name_hits
+
+        yield from name_hits(sides, contact)
+    shape = contact.shape
+    if old is None or new is None or shape is None:
+        return
+    path = f"{contact.path}.{contact.name}" if contact.name else contact.path
+    before, after = old[1], new[1]
+    if before is not None and after is not None:
+        yield from argument_changes(sides, contact, _without_self(shape, contact, old[0]), before, after, path, new[0])
+    yield from result_changes(sides, contact, old[0], new[0], path)
+
+
+Callee = tuple[Function | Class, Signature | None]
+
+
+def callee(sides: Sides, contact: Contact, library: Library) -> Callee | None:
+    """What a call reaches in one version, and how that is called."""
+    if contact.path in sides.classes:
+        if contact.name:
+            member = sides.inherited(contact.path, library).get(contact.name)
+            own = contact.name in sides.own.get(contact.path, ())
+            return (member, member.signature) if isinstance(member, Function) and not own else None
+        return _constructed(sides, contact.path, library)
+    found = library.one(contact.path)
+    if contact.name and isinstance(found, Class):
+        member = library.members(found).get(contact.name)
+        return (member, member.signature) if isinstance(member, Function) and not member.is_property else None
+    if isinstance(found, Function):
+        return found, found.signature
+    return (found, library.constructor(found)) if isinstance(found, Class) else None
+
+
+def _constructed(sides: Sides, path: str, library: Library) -> Callee | None:
+    """The constructor of a class of the project, if the package decides what it takes."""
+    class_ = sides.classes[path]
+    bases = sides.bases(path, library)
+    if not bases:
+        return None
+    own = [k for k in sides.collection.codebase.chain(class_) if isinstance(k, Class)]
+    inits = [k.members["__init__"] for k in own if isinstance(k.members.get("__init__"), Function)]
+    if any(isinstance(i, Function) and not i.signature.is_open for i in inits):
+        return None
+    signature = library.constructor(bases[0])
+    if signature is None:
+        return None
+    fields = [
+        Argument(v.name, None if is_required(v.node) else default_text(v.node or ast.Constant(None)))
+        for k in reversed(own)
+        for v in k.fields()
+    ]
+    names = {f.name for f in fields}
+    arguments = (*(a for a in signature.arguments if a.name not in names), *fields)
+    return bases[0], Signature(arguments, signature.more, signature.named, signature.aliases)
+
+
+def _without_self(shape: Shape, contact: Contact, target: Function | Class) -> Shape:
+    """`Class.method(self, x)` passes one argument less than it looks."""
+    plain = isinstance(target, Function) and target.owner is not None and contact.detail != "instance"
+    if plain and contact.kind == "call" and not contact.name and shape.count:
+        if not {"staticmethod", "classmethod"} & (target.decorators if isinstance(target, Function) else set()):
+            return Shape(shape.count - 1, shape.keywords, shape.splat, shape.double)
+    return shape
+
+
+def argument_changes(
+    sides: Sides,
+    contact: Contact,
+    shape: Shape,
+    before: Signature,
+    after: Signature,
+    path: str,
+    target: Function | Class,
+) -> Iterator[Hit]:
+    """Every way in which a call that was right is wrong, or means something else."""
+    new_at = sides.new.origin(target)
+    lines = dict(contact.lines)
+    known = set(misfits(shape, before))
+    for misfit in misfits(shape, after):
+        if misfit.what == "missing" and misfit.name in contact.words:
+            continue
+        if misfit not in known and not (misfit.what == "too many" and any(m.what == "too many" for m in known)):
+            yield _misfit_hit(contact, misfit, before, after, path, new_at, lines)
+    for keyword in shape.keywords:
+        if before.get(keyword) and not after.get(keyword) and after.named and keyword not in after.aliases:
+            says = f"`{path}` has no argument `{keyword}` any more: `**{'kwargs'}` takes it."
+            yield make_hit(
+                "argument-swallowed", contact, f"{path}({keyword})", says, line=lines.get(keyword, 0), new_at=new_at
+            )
+    for index, (one, other) in enumerate(zip(before.positional[: shape.count], after.positional)):
+        if one != other and one in after.positional:
+            says = f"Argument {index + 1} of `{path}` is `{other}` now; it was `{one}`."
+            fix = f"Pass `{one}=` by name."
+            yield make_hit("argument-moved", contact, f"{path}({one})", says, fix=fix, new_at=new_at)
+            break
+    if not shape.splat and not shape.double:
+        yield from default_changes(contact, shape, before, after, path, new_at)
+
+
+def _misfit_hit(
+    contact: Contact,
+    misfit: Misfit,
+    before: Signature,
+    after: Signature,
+    path: str,
+    new_at: object,
+    lines: dict[str, int],
+) -> Hit:
+    at = {"new_at": new_at}
+    if misfit.what == "unexpected":
+        fresh = {a.name for a in after.arguments if before.get(a.name) is None}
+        alike = most_alike(misfit.name, fresh)
+        fix = f"`{alike}` is probably the same thing." if alike else ""
+        says = f"`{path}` no longer takes `{misfit.name}`."
+        line = lines.get(misfit.name, 0)
+        return make_hit("argument-gone", contact, f"{path}({misfit.name})", says, fix=fix, line=line, **at)  # type: ignore[arg-type]
+    if misfit.what == "missing":
+        says = f"`{path}` needs `{misfit.name}` now."
+        return make_hit("argument-required", contact, f"{path}({misfit.name})", says, **at)  # type: ignore[arg-type]
+    says = f"`{path}` takes {len(after.positional)} arguments by position; this call passes {misfit.name}."
+    return make_hit("argument-gone", contact, path, says, **at)  # type: ignore[arg-type]
+
+
+def default_changes(
+    contact: Contact, shape: Shape, before: Signature, after: Signature, path: str, new_at: object
+) -> Iterator[Hit]:
+    """Defaults that the call leaves alone and that are others now."""
+    given = {*before.positional[: shape.count], *shape.keywords, *contact.words}
+    for argument in after.arguments:
+        known = before.get(argument.name)
+        if argument.name in given or argument.default is None:
+            continue
+        if known is not None and known.default is not None and not same_value(known.default, argument.default):
+            says = f"The default of `{argument.name}` of `{path}` changed: {known.default} -> {argument.default}."
+            fix = f"Pass `{argument.name}={known.default}` to keep what it did."
+            yield make_hit("default-shifted", contact, f"{path}({argument.name})", says, fix=fix, new_at=new_at)  # type: ignore[arg-type]
+
+
+def result_changes(
+    sides: Sides, contact: Contact, old: Function | Class, new: Function | Class, path: str
+) -> Iterator[Hit]:
+    """Results that no longer have the shape that the project takes apart."""
+    if not isinstance(old, Function) or not isinstance(new, Function) or contact.unpacked is None:
+        return
+    wanted = f"{contact.unpacked}-tuple"
+    tuples = {shape for shape in new.results if shape.endswith("-tuple")}
+    fits_before = wanted in old.results or "?" in old.results or not old.results
+    if fits_before and new.results and wanted not in new.results and (tuples or new.results == {"dict"}):
+        now = " or ".join(sorted(new.results - {"?", "none"}))
+        says = f"`{path}` returns a {now} now; {contact.unpacked} values are taken apart here."
+        at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+        yield make_hit("result-changed", contact, path, says, **at)
+
+
+def option_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """An option that reaches the package through a dictionary."""
+    if contact.path:
+        old, new = (callee(sides, contact_without_name(contact), side) for side in (sides.old, sides.new))
+        before, after = (old[1] if old else None), (new[1] if new else None)
+        if before is None or after is None:
+            return
+        if before.get(contact.name) and not after.accepts(contact.name):
+            shape = Shape(0, (contact.name,), True, True)
+            misfit = next(m for m in misfits(shape, after) if m.what == "unexpected")
+            at = sides.new.origin(new[0]) if new else None
+            yield _misfit_hit(contact, misfit, before, after, contact.path, at, {})
+        return
+    yield from lost_option_hits(sides, contact)
+
+
+def contact_without_name(contact: Contact) -> Contact:
+    return Contact(contact.kind, contact.path, contact.place, "", contact.class_, guard=contact.guard)
+
+
+def lost_option_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """A key that is the name of an option which the configurations of this project lose."""
+    if contact.name in sides.own_fields:
+        return
+    lost, kept = [], []
+    for old, new in sides.configs:
+        if contact.name in sides.old.fields(old):
+            if new is not None and (
+                contact.name in sides.new.fields(new) or contact.name in sides.new.foreign_names(new)
+            ):
+                kept.append(old.name)
+            else:
+                lost.append((old, new))
+    if not lost:
+        return
+    old, new = lost[0]
+    owners = ", ".join(f"`{one.name}`" for one, _ in lost[:4])
+    fresh = set(sides.new.fields(new)) - set(sides.old.fields(old))
+    alike = most_alike(contact.name, fresh)
+    yield make_hit(
+        "option-gone",
+        contact,
+        f"{old.path}.{contact.name}",
+        f"{owners} no longer {'has' if len(lost) == 1 else 'have'} option `{contact.name}`.",
+        fix=f"`{alike}` is probably the same thing." if alike else "",
+        old_at=sides.old.origin(sides.old.fields(old)[contact.name]),
+        new_at=sides.new.origin(new),
+        level="note" if kept else "warning",
+        cause=f"option-gone {contact.name}",
+    )

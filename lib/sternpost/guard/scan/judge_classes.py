@@ -1,0 +1,343 @@
+"""Subclasses of the package: overrides, inherited members, constructors that are replaced."""
+
+import ast
+from collections.abc import Iterator
+
+from ..facts import Origin
+from ..values import same_value
+from .code import Class, Function, SelfUse
+from .contacts import Contact
+from .hits import Hit, make_hit
+from .judge_calls import argument_changes, lost_option_hits, result_changes
+from .judge_names import lacks
+from .library import Library, foreign_names
+from .sides import Member, Sides, most_alike
+from .signature import Misfit, Shape, default_text, misfits
+
+_NEUTRAL = {"None", "False", "0", "0.0", "''", "[]", "{}", "list", "dict"}
+
+
+def subclass_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """Options of a configuration that the project's own one takes over with their defaults."""
+    old, new = sides.old.class_at(contact.path), sides.new.class_at(contact.path)
+    if old is None or new is None or not old.is_dataclass:
+        return
+    before, after = sides.old.fields(old), sides.new.fields(new)
+    own = sides.own.get(contact.class_, set())
+    for name, value in after.items():
+        if name in own or value.node is None:
+            continue
+        now = default_text(value.node)
+        known = before.get(name)
+        symbol, at = f"{contact.path}.{name}", {"new_at": sides.new.origin(value)}
+        if known is not None and known.node is not None and not same_value(default_text(known.node), now):
+            was = default_text(known.node)
+            says = f"The default of option `{name}` of `{contact.path}` changed: {was} -> {now}."
+            fix = f"Declare `{name}` with {was} to keep what it did."
+            yield make_hit("default-shifted", contact, symbol, says, fix=fix, old_at=sides.old.origin(known), **at)
+        elif known is None and _switches_on(now):
+            says = f"`{contact.path}` has a new option `{name}`, which is {now}."
+            yield make_hit("option-new", contact, symbol, says, **at)
+
+
+def _switches_on(default: str) -> bool:
+    return default not in _NEUTRAL and (default == "True" or default.replace(".", "").replace("e-", "").isdigit())
+
+
+def _place(sides: Sides, library: Library, path: str, member: Member | None) -> Origin | None:
+    if isinstance(member, SelfUse):
+        for owner in sides.bases(path, library):
+            if any(use is member for use in owner.uses.writes):
+                return library.origin(member, owner)
+        return None
+    return library.origin(member)
+
+
+def _known_elsewhere(sides: Sides, path: str, name: str) -> bool:
+    """Whether a base outside the package may provide a member of this name, as far as is known."""
+    return any(name in foreign_names(base) for base in sides.foreign_bases(path, sides.new))
+
+
+# ---- Inherited members
+
+
+def read_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """`self.name`, `self.name(...)` where the package provides it."""
+    if contact.name in sides.own.get(contact.class_, ()) or not sides.has_all_bases(contact.class_, sides.new):
+        return
+    before = sides.inherited(contact.class_, sides.old)
+    after = sides.inherited(contact.class_, sides.new)
+    old, new = before.get(contact.name), after.get(contact.name)
+    if old is None:
+        return
+    base = _base_name(sides, contact.class_)
+    symbol = f"{base}.{contact.name}"
+    if new is None:
+        if _known_elsewhere(sides, contact.class_, contact.name):
+            return
+        alike = most_alike(contact.name, set(after) - set(before))
+        yield make_hit(
+            "member-gone",
+            contact,
+            symbol,
+            f"`{base}` no longer has `{contact.name}`.",
+            fix=f"`{alike}` is probably the same thing." if alike else sides.instead(symbol),
+            old_at=_place(sides, sides.old, contact.class_, old),
+        )
+    elif isinstance(old, Function) and isinstance(new, Function) and contact.shape is not None:
+        if not old.is_property and not new.is_property:
+            yield from argument_changes(sides, contact, contact.shape, old.signature, new.signature, symbol, new)
+            yield from result_changes(sides, contact, old, new, symbol)
+
+
+def _base_name(sides: Sides, path: str) -> str:
+    bases = sides.bases(path, sides.old)
+    return bases[0].path if bases else path
+
+
+def write_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """An attribute that the base knew and no longer does."""
+    if not sides.has_all_bases(contact.class_, sides.new) or _known_elsewhere(sides, contact.class_, contact.name):
+        return
+    before = contact.name in sides.inherited(contact.class_, sides.old) or _reads(sides, contact, sides.old)
+    after = contact.name in sides.inherited(contact.class_, sides.new) or _reads(sides, contact, sides.new)
+    if before and not after:
+        base = _base_name(sides, contact.class_)
+        alike = most_alike(
+            contact.name,
+            set(sides.inherited(contact.class_, sides.new)) - set(sides.inherited(contact.class_, sides.old)),
+        )
+        yield make_hit(
+            "write-dead",
+            contact,
+            f"{base}.{contact.name}",
+            f"`{base}` no longer knows `{contact.name}`: setting it has no effect there.",
+            fix=f"`{alike}` is probably the same thing." if alike else "",
+        )
+
+
+def _reads(sides: Sides, contact: Contact, library: Library) -> bool:
+    bases = sides.bases(contact.class_, library)
+    return any(use.name == contact.name for owner in bases for use in owner.uses.reads)
+
+
+def super_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """`super().name(...)`."""
+    if not sides.has_all_bases(contact.class_, sides.new):
+        return
+    old = sides.inherited(contact.class_, sides.old).get(contact.name)
+    new = sides.inherited(contact.class_, sides.new).get(contact.name)
+    base = _base_name(sides, contact.class_)
+    if contact.name == "__init__":
+        yield from _super_init_hits(sides, contact, base)
+    elif isinstance(old, Function) and new is None and not _known_elsewhere(sides, contact.class_, contact.name):
+        yield make_hit(
+            "member-gone",
+            contact,
+            f"{base}.{contact.name}",
+            f"`{base}` no longer has `{contact.name}`: `super()` does not find it.",
+            fix=sides.instead(f"{base}.{contact.name}"),
+            old_at=sides.old.origin(old),
+        )
+    elif isinstance(old, Function) and isinstance(new, Function) and contact.shape is not None:
+        path = f"{base}.{contact.name}"
+        yield from argument_changes(sides, contact, contact.shape, old.signature, new.signature, path, new)
+        yield from result_changes(sides, contact, old, new, path)
+
+
+def _super_init_hits(sides: Sides, contact: Contact, base: str) -> Iterator[Hit]:
+    bases = [sides.bases(contact.class_, library) for library in (sides.old, sides.new)]
+    if contact.shape is None or not bases[0] or not bases[1] or contact.detail not in ("", contact.class_):
+        return
+    old, new = sides.old.constructor(bases[0][0]), sides.new.constructor(bases[1][0])
+    if old is not None and new is not None:
+        yield from argument_changes(sides, contact, contact.shape, old, new, base, bases[1][0])
+
+
+# ---- Overrides
+
+
+def override_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """A method or value of the project in place of one of the base."""
+    if not sides.has_all_bases(contact.class_, sides.new) or contact.name == "__init__":
+        return
+    old = sides.inherited(contact.class_, sides.old).get(contact.name)
+    new = sides.inherited(contact.class_, sides.new).get(contact.name)
+    base = _base_name(sides, contact.class_)
+    symbol = f"{base}.{contact.name}"
+    if contact.detail == "field":
+        if old is not None and new is None and not _known_elsewhere(sides, contact.class_, contact.name):
+            says = f"`{base}` no longer has option `{contact.name}`: the project's own is not read there."
+            yield make_hit("option-ignored", contact, symbol, says, old_at=sides.old.origin(old))
+        return
+    if old is None and new is not None and not contact.name.startswith("__") and isinstance(new, Function):
+        if sides.has_all_bases(contact.class_, sides.old):
+            says = f"`{base}` has a method `{contact.name}` of its own now, which this one replaces."
+            yield make_hit("override-new", contact, symbol, says, new_at=sides.new.origin(new))
+    elif old is not None and new is None:
+        yield from _dead_override(sides, contact, symbol, base)
+    elif isinstance(old, Function) and isinstance(new, Function) and contact.signature is not None:
+        yield from _override_fit(sides, contact, old, new, symbol)
+
+
+def _dead_override(sides: Sides, contact: Contact, symbol: str, base: str) -> Iterator[Hit]:
+    called = any(
+        True for owner in sides.bases(contact.class_, sides.new) for u in owner.uses.reads if u.name == contact.name
+    )
+    if called or _known_elsewhere(sides, contact.class_, contact.name):
+        return
+    before = set(sides.inherited(contact.class_, sides.old))
+    alike = most_alike(contact.name, set(sides.inherited(contact.class_, sides.new)) - before)
+    moved = sides.instead(symbol)
+    yield make_hit(
+        "override-dead",
+        contact,
+        symbol,
+        f"`{base}` no longer has `{contact.name}`: nothing calls this override any more.",
+        fix=f"`{alike}` is probably the same thing." if alike else moved,
+        old_at=sides.old.origin(sides.old.one(symbol)),
+    )
+
+
+def _override_fit(sides: Sides, contact: Contact, old: Function, new: Function, symbol: str) -> Iterator[Hit]:
+    at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+    signature = contact.signature
+    assert signature is not None  # asked by the caller
+    if old.is_property != new.is_property and (contact.detail == "property") != new.is_property:
+        says = f"`{symbol}` is {'a property' if new.is_property else 'a method'} now."
+        yield make_hit("override-kind", contact, symbol, says, **at)
+        return
+    before, after = (_call_misfits(sides, contact, side) for side in (sides.old, sides.new))
+    broken = sorted({m.name for m in after - before if m.what != "too many"})
+    many = [m for m in after - before if m.what == "too many"] if not any(m.what == "too many" for m in before) else []
+    if broken or many:
+        what = ", ".join(f"`{name}`" for name in broken) or f"{many[0].name} arguments by position"
+        says = f"The base now calls `{contact.name}` with {what}; this override does not fit."
+        yield make_hit("override-argument", contact, symbol, says, fix="Take what the base passes.", **at)
+    lacking = [name for name in lacks(old, new, signature) if name not in broken]
+    if lacking and not contact.name.startswith("__"):
+        says = f"`{symbol}` now takes {', '.join(f'`{n}`' for n in lacking)}, which this override does not."
+        yield make_hit("override-narrow", contact, symbol, says, fix="Take it, or `**kwargs`.", **at)
+    yield from _override_result(sides, contact, old, new, symbol)
+
+
+def _call_misfits(sides: Sides, contact: Contact, library: Library) -> set[Misfit]:
+    """What is wrong with the base's own calls of a method, if the project's override takes them."""
+    found: set[Misfit] = set()
+    for owner in sides.bases(contact.class_, library):
+        for use in [*owner.uses.reads, *owner.uses.supers]:
+            if use.name == contact.name and use.call is not None and contact.signature is not None:
+                found |= set(misfits(Shape.of(use.call), contact.signature))
+    return found
+
+
+def _override_result(sides: Sides, contact: Contact, old: Function, new: Function, symbol: str) -> Iterator[Hit]:
+    """What the base takes apart, or returned itself, against what the override returns."""
+    returned = {shape for shape in contact.results if shape not in ("?", "none")}
+    if not returned:
+        return
+    taken = [_taken_apart(sides, contact, side) for side in (sides.old, sides.new)]
+    at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+    if taken[1] and not returned & taken[1] and (returned & taken[0] or not taken[0]):
+        says = f"The base takes apart {_or(taken[1])} from `{contact.name}`; this override returns {_or(returned)}."
+        yield make_hit("override-result", contact, symbol, says, **at)
+        return
+    before, after = ({s for s in f.results if s not in ("?", "none")} for f in (old, new))
+    if after and returned & before and not returned & after and "?" not in new.results:
+        says = f"`{symbol}` returns {_or(after)} now; this override returns {_or(returned)}."
+        yield make_hit("override-result", contact, symbol, says, level="warning", **at)
+
+
+def _or(shapes: set[str]) -> str:
+    return " or ".join(f"a {shape}" for shape in sorted(shapes))
+
+
+def _taken_apart(sides: Sides, contact: Contact, library: Library) -> set[str]:
+    counts = {
+        use.unpacked
+        for owner in sides.bases(contact.class_, library)
+        for use in owner.uses.reads
+        if use.name == contact.name and use.unpacked is not None
+    }
+    return {f"{count}-tuple" for count in counts}
+
+
+# ---- Constructors that are replaced, and options
+
+
+def bypass_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """Attributes that the base reads and that only its own constructor would have set."""
+    before, after = (_needed(sides, contact, side) for side in (sides.old, sides.new))
+    if not sides.has_all_bases(contact.class_, sides.old):
+        return
+    base = _base_name(sides, contact.class_)
+    known = set(sides.inherited(contact.class_, sides.old))
+    for name, where in sorted(after.items()):
+        if name not in before and name not in contact.words and name not in known:
+            says = f"`{base}` reads `self.{name}` now, which only its own `__init__` sets: this class does not call it."
+            fix = f"Set `self.{name}` here too."
+            yield make_hit("attribute-needed", contact, f"{base}.{name}", says, fix=fix, new_at=where)
+
+
+def _needed(sides: Sides, contact: Contact, library: Library) -> dict[str, Origin | None]:
+    bases = sides.bases(contact.class_, library)
+    if contact.detail:  # `super(X, self)`: what stands behind X is called
+        names = [owner.path for owner in bases]
+        skipped = library.class_at(contact.detail)
+        if skipped is None and contact.detail not in sides.classes:
+            return {}
+        index = names.index(skipped.path) + 1 if skipped is not None and skipped.path in names else len(names)
+        skipped_bases = bases[:index]
+    else:
+        skipped_bases = bases
+    set_there = {u.name: (u, o) for o in skipped_bases for u in o.uses.writes if u.method == "__init__"}
+    set_elsewhere = {u.name for o in bases for u in o.uses.writes if u.method != "__init__" or o not in skipped_bases}
+    members = {name for owner in bases for name in owner.members}
+    own = sides.own.get(contact.class_, set())
+    found: dict[str, Origin | None] = {}
+    for owner in bases:
+        for use in owner.uses.reads:
+            if use.name in set_there and use.method != "__init__" and use.method not in own:
+                if use.name not in set_elsewhere and use.name not in members:
+                    found.setdefault(use.name, library.origin(use, owner))
+    return found
+
+
+def argument_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """An option that is read from `self.args` or from what is called so."""
+    if contact.name in sides.own_fields:
+        return
+    old = _config_of(sides, contact.class_, sides.old) if contact.detail == "self" else None
+    new = _config_of(sides, contact.class_, sides.new) if contact.detail == "self" else None
+    if old is None or new is None:
+        yield from lost_option_hits(sides, contact)
+        return
+    before, after = sides.old.fields(old), sides.new.fields(new)
+    symbol = f"{old.path}.{contact.name}"
+    if contact.name in before and contact.name not in after and contact.name not in sides.new.foreign_names(new):
+        alike = most_alike(contact.name, set(after) - set(before))
+        yield make_hit(
+            "option-gone",
+            contact,
+            symbol,
+            f"`{new.name}` no longer has option `{contact.name}`.",
+            fix=f"`{alike}` is probably the same thing." if alike else "",
+            old_at=sides.old.origin(before[contact.name]),
+            new_at=sides.new.origin(new),
+        )
+
+
+def _config_of(sides: Sides, path: str, library: Library) -> Class | None:
+    """The configuration that the base's constructor says it takes as `args`."""
+    for owner in sides.bases(path, library):
+        init = owner.members.get("__init__")
+        if isinstance(init, Function):
+            arguments = [*init.node.args.args, *init.node.args.kwonlyargs]
+            annotation = next((a.annotation for a in arguments if a.arg in ("args", "config")), None)
+            for node in ast.walk(annotation) if annotation is not None else ():
+                name = node.id if isinstance(node, ast.Name) else node.value if isinstance(node, ast.Constant) else None
+                for found in library.codebase.lookup(name, owner.module) if isinstance(name, str) else ():
+                    if isinstance(found, Class) and found.is_dataclass:
+                        return found
+            return None
+    return None

@@ -1,0 +1,229 @@
+"""Names, dotted paths in strings, patches and reflection, held against two versions."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from .code import Class, Function, Module
+from .codebase import Entity
+from .contacts import Contact
+from .hits import Hit, make_hit
+from .library import Library
+from .sides import Sides
+from .signature import Misfit, Shape, Signature, misfits
+
+_WARNS = re.compile(r"(FutureWarning|DeprecationWarning)|\bdeprecated\(")
+MAX_LISTED = 6
+
+
+def name_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """Something imported or read by its path."""
+    if contact.detail == "instance":
+        yield from _instance_hits(sides, contact)
+        return
+    if sides.new.has(contact.path):
+        yield from _deprecation_hits(sides, contact)
+    elif sides.old.has(contact.path):
+        path = first_missing(contact.path, sides.new)
+        what = "module " if isinstance(sides.old.one(path), Module) else ""
+        yield make_hit(
+            "name-gone",
+            contact,
+            contact.path,
+            f"{what}`{path}` is no longer there."
+            + (f" `{contact.path}` went with it." if path != contact.path else ""),
+            fix=sides.instead(contact.path) or (sides.instead(path) if path != contact.path else ""),
+            old_at=sides.old.origin(sides.old.one(contact.path)),
+            cause=f"name-gone {path}",
+        )
+
+
+def first_missing(path: str, library: Library) -> str:
+    """The shortest beginning of a path that is not there."""
+    parts = path.split(".")
+    return next((p for n in range(1, len(parts)) if not library.has(p := ".".join(parts[:n]))), path)
+
+
+def _instance_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """An attribute of an instance of the package's class, or of a project's class that derives from one."""
+    old, new = sides.old.class_at(contact.path), sides.new.class_at(contact.path)
+    if contact.path in sides.classes:
+        if contact.name in sides.own.get(contact.path, ()):
+            return
+        before, after = (sides.inherited(contact.path, side) for side in (sides.old, sides.new))
+        known = sides.has_all_bases(contact.path, sides.new)
+    elif old is not None and new is not None:
+        before, after, known = sides.old.members(old), sides.new.members(new), True
+    else:
+        return
+    if known and contact.name in before and contact.name not in after:
+        yield make_hit(
+            "member-gone",
+            contact,
+            f"{contact.path}.{contact.name}",
+            f"`{contact.path}` no longer has `{contact.name}`.",
+            fix=_member_instead(sides, contact.name, set(before), set(after)),
+            old_at=sides.old.origin(before[contact.name], sides.old.owner_of(old, contact.name) if old else None),
+        )
+
+
+def _member_instead(sides: Sides, name: str, before: set[str], after: set[str]) -> str:
+    from .sides import most_alike
+
+    alike = most_alike(name, after - before)
+    return f"`{alike}` is probably the same thing." if alike else ""
+
+
+def _deprecation_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    old, new = sides.old.one(contact.path), sides.new.one(contact.path)
+    if isinstance(new, Class | Function) and isinstance(old, Class | Function):
+        if _is_deprecated(new) and not _is_deprecated(old):
+            moved = sides.moved_to(f"{contact.path}") if isinstance(new, Class) else None
+            fix = f"Use `{moved}`." if moved and moved != contact.path and moved != new.path else ""
+            says = f"`{contact.path}` is deprecated from this version on."
+            at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+            yield make_hit("deprecated", contact, contact.path, says, fix=fix, **at)
+
+
+def _is_deprecated(entity: Class | Function) -> bool:
+    """Whether calling it always warns: a decorator says so, or a warning stands at the top of its body."""
+    function = entity if isinstance(entity, Function) else entity.members.get("__init__")
+    nodes: list[ast.AST] = list(entity.node.decorator_list)
+    if isinstance(function, Function):
+        nodes += [s for s in function.node.body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
+        nodes += [s for s in function.node.body if isinstance(s, ast.If) and isinstance(entity, Class)][:2]
+    return any(_WARNS.search(ast.unparse(node)) for node in nodes)
+
+
+def string_path_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """A dotted path in a string."""
+    if contact.detail == "pattern":
+        yield from _pattern_hits(sides, contact)
+        return
+    found = sides.old.one(contact.path) if sides.old.has(contact.path) else None
+    if found is None or sides.new.has(contact.path):
+        return
+    path = first_missing(contact.path, sides.new)
+    yield make_hit(
+        "string-path-gone",
+        contact,
+        contact.path,
+        f"`{path}` is no longer there: the string leads nowhere.",
+        fix=sides.instead(contact.path),
+        old_at=sides.old.origin(found),
+        level=None if contact.detail == "whole" else "warning",
+        cause=f"name-gone {path}",
+    )
+
+
+def _pattern_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    pattern = re.compile(re.escape(contact.path).replace(r"\*", r"\w+"))
+    matched = {m for m in sides.old.codebase.where if pattern.fullmatch(m)}
+    lost = sorted(m for m in matched if m not in sides.new.codebase.where)
+    if lost:
+        yield make_hit("names-gone", contact, contact.path, f"No longer found by this pattern: {_listed(lost)}.")
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:MAX_LISTED])
+    return shown + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")
+
+
+# ---- Patches
+
+
+def patch_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """Something of the package that is replaced at run time."""
+    path = f"{contact.path}.{contact.name}"
+    if not sides.new.has(contact.path):
+        return  # told where it is imported
+    before, after = sides.old.has(path), _has_member(sides.new, contact.path, contact.name)
+    before = before or _has_member(sides.old, contact.path, contact.name)
+    if before and not after:
+        yield make_hit(
+            "patch-dead",
+            contact,
+            path,
+            f"`{path}` is no longer there: replacing it has no effect.",
+            fix=sides.instead(path),
+            old_at=sides.old.origin(sides.old.one(path)),
+        )
+    elif after and not before and sides.old.has(contact.path):
+        says = f"`{path}` is new in this version, and the patch hides it."
+        yield make_hit("patch-new", contact, path, says, new_at=sides.new.origin(sides.new.one(path)))
+    elif after and contact.signature is not None:
+        yield from _replacement_hits(sides, contact, path)
+
+
+def _has_member(library: Library, path: str, name: str) -> bool:
+    if library.find(f"{path}.{name}"):
+        return True
+    owner = library.class_at(path)
+    return owner is not None and name in library.members(owner)
+
+
+def _replacement_hits(sides: Sides, contact: Contact, path: str) -> Iterator[Hit]:
+    old, new = sides.old.one(path), sides.new.one(path)
+    if not isinstance(old, Function) or not isinstance(new, Function) or contact.signature is None:
+        return
+    signature = contact.signature
+    if new.owner is not None and "staticmethod" not in new.decorators:
+        signature = Signature(signature.arguments[1:], signature.more, signature.named)
+    before = calls_misfit(sides.old, contact.name, signature)
+    after = calls_misfit(sides.new, contact.name, signature)
+    broken = sorted(m.name for m in after - before)
+    at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+    if broken:
+        says = f"`{sides.package}` now calls `{path}` with {_listed(broken)}, which the replacement does not take."
+        yield make_hit("patch-argument", contact, path, says, fix="Take it, or `**kwargs`.", **at)
+    lacking = lacks(old, new, signature)
+    if lacking and not broken:
+        says = f"`{path}` now takes {_listed(lacking)}, which the replacement does not."
+        yield make_hit("patch-narrow", contact, path, says, fix="Take it, or `**kwargs`.", **at)
+
+
+def calls_misfit(library: Library, name: str, signature: Signature) -> set[Misfit]:
+    """What is wrong with the package's own calls of something, if this takes its place."""
+    found: set[Misfit] = set()
+    for _, call in library.calls_of(name):
+        found |= {m for m in misfits(Shape.of(call), signature) if m.what != "too many" or int(m.name) < 30}
+    return found
+
+
+def lacks(old: Function, new: Function, signature: Signature) -> list[str]:
+    """Arguments that are new in a method and that a replacement of it does not take."""
+    fresh = [a.name for a in new.signature.arguments if old.signature.get(a.name) is None]
+    spare = len(signature.positional) - len(old.signature.positional)
+    if signature.more and signature.named:
+        return []
+    return [name for name in fresh if not signature.accepts(name)][max(spare, 0) :]
+
+
+# ---- Reflection
+
+
+def reflection_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """Signatures, fields, source and names that the project looks at."""
+    old, new = sides.old.one(contact.path), sides.new.one(contact.path)
+    if old is None or new is None:
+        return
+    at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+    if contact.detail == "names":
+        lost = sorted(n for n in sides.old.names_in(contact.path) - sides.new.names_in(contact.path) if n[:1] != "_")
+        if lost:
+            says = f"No longer listed in `{contact.path}`: {_listed(lost)}."
+            yield make_hit("names-gone", contact, contact.path, says, **at)
+    elif contact.detail in ("signature", "source") and _is_hollow(new) and not _is_hollow(old):
+        says = f"`{contact.path}` takes `(*args, **kwargs)` now and passes on: inspecting it shows nothing."
+        yield make_hit("reflection-hollow", contact, contact.path, says, **at)
+    elif contact.detail == "source" and _text(old) != _text(new):
+        yield make_hit("reflection-changed", contact, contact.path, f"The source of `{contact.path}` changed.", **at)
+
+
+def _is_hollow(entity: Entity) -> bool:
+    function = entity.members.get("__init__") if isinstance(entity, Class) else entity
+    return isinstance(function, Function) and function.signature.is_open
+
+
+def _text(entity: Entity) -> str:
+    return ast.dump(entity.node) if isinstance(entity, Class | Function) else ""

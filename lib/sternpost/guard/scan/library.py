@@ -1,0 +1,237 @@
+"""One version of the package, as its users meet it: what exists, what can be called how, what is inherited."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import PurePosixPath
+
+from ..facts import Origin
+from ..foreign import ancestors, foreign_base, known_bases
+from .code import Class, Function, Module, SelfUse, Value
+from .codebase import Codebase, Entity, External
+from .files import Files
+from .signature import Argument, Signature, default_text, is_required
+
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_STRING = re.compile(r"""["']([A-Za-z_][\w]*(?:/[\w@.]+)*)["']""")
+_KEY = re.compile(
+    r"""(?:\[|get\(|pop\(|[{,(]|\bin|==|!=)\s*f?["']([A-Za-z_]\w*(?:/[\w@.{}]+)*)["']"""
+    r"""|["']([A-Za-z_]\w*(?:/[\w@.]+)*)["']\s*(?::|\bin\b)"""
+)
+_DUNDER = re.compile(r"__\w+__")
+
+
+@cache
+def foreign_names(path: str) -> frozenset[str]:
+    """Members and options of a class of another library, as far as they are pinned."""
+    names: set[str] = set()
+    home = foreign_base(path)
+    for owner in [home, *ancestors(known_bases(), home)] if home is not None else ():
+        for kind in ("field", "method", "attribute", "hook"):
+            names |= {fact.name for fact in known_bases().owned(kind, owner)}
+    return frozenset(names)
+
+
+class Library:
+    """A version of the package. `partial`: only what is public is known of it (it was read from a snapshot)."""
+
+    def __init__(self, files: Files, package: str, version: str | None, shown: str, partial: bool = False) -> None:
+        self.files = files
+        self.package = package
+        self.version = version
+        self.shown = shown
+        self.partial = partial
+        self.codebase = Codebase(files, only=package)
+        self._members: dict[str, dict[str, Function | Value | SelfUse]] = {}
+        self._signatures: dict[str, Signature | None] = {}
+
+    # ---- Names
+
+    def find(self, path: str) -> tuple[Entity, ...]:
+        """What a dotted path leads to; nothing if it is not there."""
+        return self.codebase.find(path)
+
+    def has(self, path: str) -> bool:
+        found = self.find(path)
+        if not found and _DUNDER.fullmatch(path.rpartition(".")[2]):
+            return self.has(path.rpartition(".")[0])
+        return bool(found)
+
+    def one(self, path: str) -> Entity | None:
+        """The definition behind a path, or what it leads to outside."""
+        found = self.find(path)
+        inside = [entity for entity in found if not isinstance(entity, External)]
+        return (inside or list(found) or [None])[0]
+
+    def class_at(self, path: str) -> Class | None:
+        found = self.one(path)
+        return found if isinstance(found, Class) else None
+
+    def origin(self, entity: Entity | SelfUse | None, owner: Class | None = None) -> Origin | None:
+        """Where something is defined."""
+        if isinstance(entity, Module):
+            return Origin(entity.file, 1)
+        if isinstance(entity, Class | Function | Value):
+            return Origin(entity.module.file, entity.line)
+        if isinstance(entity, SelfUse) and owner is not None:
+            return Origin(owner.module.file, entity.node.lineno)
+        return None
+
+    def names_in(self, path: str) -> set[str]:
+        """What `dir()` of a module or class shows."""
+        found = self.one(path)
+        if isinstance(found, Module):
+            below = {m.removeprefix(f"{path}.") for m in self.codebase.where if m.startswith(f"{path}.")}
+            return {*found.bindings, *found.lazy, *(name for name in below if "." not in name)} - {"*"}
+        return set(self.members(found)) if isinstance(found, Class) else set()
+
+    @cached_property
+    def defined(self) -> dict[str, list[str]]:
+        """Name of every class and function at the top of a module -> the modules that define it."""
+        pattern = re.compile(r"^(?:class|def|async def)\s+(\w+)", re.M)
+        found: dict[str, list[str]] = {}
+        for module, file in self.codebase.where.items():
+            for name in pattern.findall(self.texts.get(file, "")):
+                found.setdefault(name, []).append(module)
+        return found
+
+    # ---- Classes
+
+    def chain(self, class_: Class) -> list[Class | External]:
+        return self.codebase.chain(class_)
+
+    def members(self, class_: Class) -> dict[str, Function | Value | SelfUse]:
+        """Every attribute that the package's part of a class gives to its subclasses."""
+        if class_.path not in self._members:
+            found: dict[str, Function | Value | SelfUse] = {}
+            for owner in self.chain(class_):
+                if isinstance(owner, Class):
+                    for name, member in owner.members.items():
+                        if isinstance(member, Function | Value):
+                            found.setdefault(name, member)
+            for owner in self.chain(class_):
+                if isinstance(owner, Class):
+                    for use in owner.uses.writes:
+                        found.setdefault(use.name, use)
+            self._members[class_.path] = found
+        return self._members[class_.path]
+
+    def owner_of(self, class_: Class, name: str) -> Class | None:
+        for owner in self.chain(class_):
+            if isinstance(owner, Class) and (name in owner.members or any(u.name == name for u in owner.uses.writes)):
+                return owner
+        return None
+
+    def fields(self, class_: Class) -> dict[str, Value]:
+        """The options of a dataclass, those of its bases in the package included."""
+        found: dict[str, Value] = {}
+        for owner in reversed(self.chain(class_)):
+            if isinstance(owner, Class):
+                found |= {value.name: value for value in owner.fields()}
+        return found
+
+    def constructor(self, class_: Class) -> Signature | None:
+        """What the class is called with; None where a base outside the package decides."""
+        if class_.path not in self._signatures:
+            self._signatures[class_.path] = self._constructor(class_)
+        return self._signatures[class_.path]
+
+    def _constructor(self, class_: Class) -> Signature | None:
+        for owner in self.chain(class_):
+            if isinstance(owner, External):
+                if owner.path.rpartition(".")[2] in ("ABC", "Generic", "Protocol", "object") or "Mixin" in owner.path:
+                    continue
+                return None
+            init = owner.members.get("__init__") or owner.members.get("__new__")
+            if isinstance(init, Function):
+                if init.signature.is_open:
+                    continue
+                return init.signature
+            if owner.is_dataclass:
+                return self._of_fields(owner)
+        return Signature()
+
+    def _of_fields(self, class_: Class) -> Signature:
+        arguments = tuple(
+            Argument(name, None if is_required(value.node) else default_text(value.node or ast.Constant(None)))
+            for name, value in self.fields(class_).items()
+        )
+        return Signature(arguments)
+
+    def is_foreign(self, class_: Class) -> bool:
+        """Whether bases outside the package may add members."""
+        outside = [o.path.rpartition(".")[2] for o in self.chain(class_) if isinstance(o, External)]
+        return any(name not in ("ABC", "object", "Generic", "Protocol", "Enum", "Exception") for name in outside)
+
+    def foreign_names(self, class_: Class) -> frozenset[str]:
+        """What the pinned facts say that bases outside the package provide."""
+        return frozenset().union(*(foreign_names(o.path) for o in self.chain(class_) if isinstance(o, External)))
+
+    def signature(self, path: str) -> Signature | None:
+        """How the thing at a path is called."""
+        found = self.one(path)
+        if isinstance(found, Function):
+            return found.signature
+        return self.constructor(found) if isinstance(found, Class) else None
+
+    def calls_to(self, class_: Class, name: str) -> Iterator[SelfUse]:
+        """Where the package's own methods call `self.name(...)` or hand it on."""
+        for owner in self.chain(class_):
+            if isinstance(owner, Class):
+                yield from (use for use in owner.uses.reads if use.name == name)
+
+    # ---- Text
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The source of every module, by file."""
+        found: dict[str, str] = {}
+        for file in self.codebase.where.values():
+            try:
+                found[file] = self.files.text(file)
+            except (OSError, ValueError, SyntaxError):
+                continue
+        return found
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Every name and word in the source."""
+        return frozenset(word for text in self.texts.values() for word in _WORD.findall(text))
+
+    @cached_property
+    def keys(self) -> dict[str, Origin]:
+        """Strings that the source uses as keys, metrics or columns, with one place of each."""
+        found: dict[str, Origin] = {}
+        for file, text in self.texts.items():
+            for match in _KEY.finditer(text):
+                key = match[1] or match[2]
+                if key not in found:
+                    found[key] = Origin(file, text.count("\n", 0, match.start()) + 1)
+        return found
+
+    @cached_property
+    def strings(self) -> frozenset[str]:
+        return frozenset(s for text in self.texts.values() for s in _STRING.findall(text))
+
+    def holding(self, pieces: tuple[str, ...]) -> frozenset[str]:
+        """The files whose source has all the pieces."""
+        return frozenset(f for f, text in self.texts.items() if all(piece in text for piece in pieces))
+
+    def calls_of(self, name: str) -> Iterator[tuple[Module, ast.Call]]:
+        """Every call in the package of something called `name`."""
+        for module_path, file in self.codebase.where.items():
+            if f"{name}(" not in self.texts.get(file, ""):
+                continue
+            module = self.codebase.module(module_path)
+            for node in ast.walk(module.tree) if module is not None else ():
+                if isinstance(node, ast.Call):
+                    called = node.func
+                    if (isinstance(called, ast.Name) and called.id == name) or (
+                        isinstance(called, ast.Attribute) and called.attr == name
+                    ):
+                        yield module, node  # type: ignore[misc]
+
+    def short(self, origin: Origin | None) -> str:
+        """A place as reports print it, with the version."""
+        return "" if origin is None else f"{PurePosixPath(origin.file)}:{origin.line} in {self.shown}"

@@ -1,0 +1,154 @@
+"""The project between two versions of the package: what its classes inherit on each side."""
+
+from functools import cached_property
+
+from ..renames import name_likeness
+from .code import Class, Function, SelfUse, Value
+from .codebase import External, merge
+from .collect import Collection
+from .library import Library
+
+Member = Function | Value | SelfUse
+
+
+class Sides:
+    """The collection, the old version and the new one."""
+
+    def __init__(self, collection: Collection, old: Library, new: Library) -> None:
+        self.collection = collection
+        self.package = collection.package
+        self.old = old
+        self.new = new
+        self._inherited: dict[tuple[str, bool], list[Class]] = {}
+        self._members: dict[tuple[str, bool], dict[str, Member]] = {}
+
+    @cached_property
+    def classes(self) -> dict[str, Class]:
+        return {class_.path: class_ for class_ in self.collection.classes}
+
+    def bases(self, path: str, library: Library) -> list[Class]:
+        """The package's classes above a class of the project, in their order."""
+        key = (path, library is self.old)
+        if key not in self._inherited:
+            class_ = self.classes.get(path)
+            chains = []
+            for base in self.collection.codebase.chain(class_) if class_ is not None else ():
+                if isinstance(base, External) and base.path.startswith(f"{self.package}."):
+                    found = library.class_at(base.path)
+                    chains += [library.chain(found)] if found is not None else []
+            self._inherited[key] = [owner for owner in merge(chains) if isinstance(owner, Class)]
+        return self._inherited[key]
+
+    def foreign_bases(self, path: str, library: Library) -> set[str]:
+        """Bases outside both the project and the package."""
+        class_ = self.classes.get(path)
+        found: set[str] = set()
+        for base in self.collection.codebase.chain(class_) if class_ is not None else ():
+            if isinstance(base, External) and not base.path.startswith(f"{self.package}."):
+                found.add(base.path)
+        for owner in self.bases(path, library):
+            found |= {b.path for b in library.chain(owner) if isinstance(b, External)}
+        return found
+
+    def has_all_bases(self, path: str, library: Library) -> bool:
+        """Whether every base in the package is still there: otherwise that is the one thing to say."""
+        class_ = self.classes.get(path)
+        chain = self.collection.codebase.chain(class_) if class_ is not None else []
+        wanted = [b.path for b in chain if isinstance(b, External) and b.path.startswith(f"{self.package}.")]
+        return bool(wanted) and all(library.class_at(base) is not None for base in wanted)
+
+    def inherited(self, path: str, library: Library) -> dict[str, Member]:
+        """Everything that the package gives to a class of the project."""
+        key = (path, library is self.old)
+        if key not in self._members:
+            found: dict[str, Member] = {}
+            for owner in self.bases(path, library):
+                for name, member in owner.members.items():
+                    if isinstance(member, Function | Value):
+                        found.setdefault(name, member)
+            for owner in self.bases(path, library):
+                for use in owner.uses.writes:
+                    found.setdefault(use.name, use)
+            self._members[key] = found
+        return self._members[key]
+
+    @cached_property
+    def own(self) -> dict[str, set[str]]:
+        """What the project itself defines or sets on each of its classes."""
+        found: dict[str, set[str]] = {}
+        for path, class_ in self.classes.items():
+            chain = [k for k in self.collection.codebase.chain(class_) if isinstance(k, Class)]
+            found[path] = {name for k in chain for name in k.members}
+        for contact in self.collection.contacts:
+            if contact.kind == "self-write":
+                found.setdefault(contact.path, set()).add(contact.name)
+        return found
+
+    @cached_property
+    def own_fields(self) -> frozenset[str]:
+        """Options that the project's own dataclasses declare."""
+        found: set[str] = set()
+        for module in self.collection.codebase.parsed():
+            for definitions in module.bindings.values():
+                for definition in definitions:
+                    if isinstance(definition, Class) and definition.is_dataclass:
+                        found |= {value.name for value in definition.fields()}
+        return frozenset(found)
+
+    @cached_property
+    def configs(self) -> list[tuple[Class, Class | None]]:
+        """The dataclasses of the old version that the project touches, each with what it is in the new one."""
+        paths = {
+            contact.path
+            for contact in self.collection.contacts
+            if contact.kind in ("import", "attribute", "subclass", "call") and not contact.name
+        }
+        found: dict[str, tuple[Class, Class | None]] = {}
+        for path in sorted(paths):
+            class_ = self.old.class_at(path) if path.startswith(f"{self.package}.") else None
+            if class_ is not None and class_.is_dataclass:
+                found.setdefault(class_.path, (class_, self.new.class_at(path)))
+        return list(found.values()) or self._all_configs
+
+    @cached_property
+    def _all_configs(self) -> list[tuple[Class, Class | None]]:
+        """Every configuration of the package: for projects that only make up their names."""
+        found = []
+        for name, modules in sorted(self.old.defined.items()):
+            for module in modules if name.endswith(("Config", "Arguments")) else ():
+                class_ = self.old.class_at(f"{module}.{name}")
+                if class_ is not None and class_.is_dataclass:
+                    found.append((class_, self.new.class_at(f"{module}.{name}")))
+        return found
+
+    # ---- What to do instead
+
+    def moved_to(self, path: str) -> str | None:
+        """Another path of the new version under which something of this name can be imported."""
+        name = path.rpartition(".")[2]
+        best: list[tuple[int, str]] = []
+        for module in self.new.defined.get(name, ()):
+            parts = module.split(".")
+            for count in range(1, len(parts) + 1):
+                candidate = f"{'.'.join(parts[:count])}.{name}"
+                if any(not isinstance(e, External) for e in self.new.find(candidate)):
+                    best.append((count, candidate))
+                    break
+        return min(best)[1] if best else None
+
+    def instead(self, path: str) -> str:
+        """A sentence on what replaces a lost name; empty if nothing does."""
+        if moved := self.moved_to(path):
+            return f"Use `{moved}`."
+        owner, _, name = path.rpartition(".")
+        if self.new.has(owner):
+            fresh = {n for n in self.new.names_in(owner) if n not in self.old.names_in(owner)}
+            if alike := most_alike(name, fresh):
+                return f"`{owner}.{alike}` is probably the same thing."
+        return ""
+
+
+def most_alike(name: str, others: set[str]) -> str | None:
+    """The new name that is closest to a lost one, if any is close."""
+    scored = sorted(((name_likeness(name, other), other) for other in others), reverse=True)
+    return scored[0][1] if scored and scored[0][0] >= 0.66 else None
