@@ -1,10 +1,11 @@
 """Differences between two versions of one signature, be it of a function or of a dataclass."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from .changes import Change
 from .facts import Fact, Origin, Snapshot
+from .foreign import inherited_fields
 from .renames import arguments_alike, match
 from .values import same_value
 
@@ -31,11 +32,23 @@ class Signature:
         order = callable_.get("order")
         return cls(callable_, arguments, tuple(order.split(",")) if order else ())
 
+    def inheriting(self, snapshot: Snapshot, other: Iterable[str]) -> "Signature":
+        """With those options that only the other version states and that bases in other libraries give to this one."""
+        missing = set(other) - set(self.arguments)
+        found = (
+            {f.name: f for f in inherited_fields(snapshot, self.callable.owner) if f.name in missing} if missing else {}
+        )
+        home = self.callable.owner
+        facts = {name: replace(f, owner=home, details=_with_source(f)) for name, f in found.items()}
+        return replace(self, arguments=self.arguments | facts)
+
 
 def compare_signatures(old: Signature, new: Signature, hook: bool) -> Iterator[tuple[Change, str]]:
     """Every difference once, with the name of the new argument (or nothing where there is none)."""
+    kept = {name: _successor(name, old, new) for name in old.arguments if name in new.arguments}
+    known = {*old.arguments, *kept.values()}
     lost = [fact for name, fact in old.arguments.items() if name not in new.arguments and not _unnamed(fact)]
-    fresh = [fact for name, fact in new.arguments.items() if name not in old.arguments and not _unnamed(fact)]
+    fresh = [fact for name, fact in new.arguments.items() if name not in known and not _unnamed(fact)]
     renamed = match(lost, fresh, arguments_alike(old.order, new.order))
     lost += [fact for name, fact in old.arguments.items() if name in ("*", "**") and name not in new.arguments]
     fresh += [fact for name, fact in new.arguments.items() if name in ("*", "**") and name not in old.arguments]
@@ -49,13 +62,25 @@ def compare_signatures(old: Signature, new: Signature, hook: bool) -> Iterator[t
     for fact in fresh:
         if fact not in renamed.values():
             yield Change("added", fact.kind, None, fact, hook=hook), fact.name
-    names = {name: name for name in old.arguments if name in new.arguments}
-    names |= {fact.name: counterpart.name for fact, counterpart in renamed.items()}
+    names = kept | {fact.name: counterpart.name for fact, counterpart in renamed.items()}
     for name, new_name in names.items():
         before, after = old.arguments[name], new.arguments[new_name]
         for change in _details(before, after, renamed=name != new_name, hook=hook):
             yield change, new_name
     yield from ((change, "") for change in _moved(old, new, names, hook))
+
+
+def _successor(name: str, old: Signature, new: Signature) -> str:
+    """The argument that now stands for a known one: another, if the old name has become a deprecated spelling of it."""
+    fact = new.arguments[name]
+    target = fact.get("to") or ""
+    if fact.get("kind") == "deprecated" and old.arguments[name].get("kind") != "deprecated":
+        return target if target in new.arguments and target not in old.arguments else name
+    return name
+
+
+def _with_source(fact: Fact) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted({**dict(fact.details), "from": fact.owner}.items()))
 
 
 def _unnamed(fact: Fact) -> bool:
@@ -65,7 +90,7 @@ def _unnamed(fact: Fact) -> bool:
 def _details(old: Fact, new: Fact, renamed: bool, hook: bool) -> Iterator[Change]:
     """Changes of an argument that is still there. A renamed one is reported once: its default only if it differs."""
     before, after = old.get("default"), new.get("default")
-    if _unnamed(old):
+    if _unnamed(old) or new.get("kind") == "deprecated":
         return
     if before is None or after is None:
         if before != after:

@@ -27,6 +27,8 @@ class Change:
     tier: str = STABLE
     also: tuple[str, ...] = ()
     """Other paths or names that the same cause takes with it."""
+    due: str | None = None
+    """The version for which this removal was announced, once it has come."""
 
     @property
     def fact(self) -> Fact:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import griffe
 
 from .annotations import type_text
-from .facts import Fact, make_fact
+from .bodies import Bodies
+from .facts import INTERNAL, Fact, make_fact
 from .fields import ConfigField, config_fields, is_dataclass, is_field
 from .resolve import External, Resolver
-from .signatures import choice_facts, order_of, param_facts
+from .signatures import choice_facts, gives_of, order_of, param_facts
 from .values import value_text
 
 _PROTOCOL = ("__call__", "__len__", "__getitem__", "__iter__", "__next__", "__contains__", "__enter__", "__exit__")
@@ -17,16 +18,28 @@ _NO_BASES = ("object", "ABC", "Generic", "Protocol", "NamedTuple", "TypedDict")
 
 
 class ClassReader:
-    """Turns one class into facts, all kept under its public path `home`."""
+    """Turns one class into facts, all kept under its public path `home`.
+
+    With `internal` private methods and the attributes of instances are stated too.
+    """
 
     def __init__(
-        self, class_: griffe.Class, home: str, hooks: frozenset[str], homes: dict[str, str], resolver: Resolver
+        self,
+        class_: griffe.Class,
+        home: str,
+        hooks: frozenset[str],
+        homes: dict[str, str],
+        resolver: Resolver,
+        bodies: Bodies | None = None,
+        internal: bool = False,
     ) -> None:
         self.class_ = class_
         self.home = home
         self.hooks = hooks
         self.homes = homes
         self.resolver = resolver
+        self.bodies = bodies
+        self.internal = internal
         self.lineage = lineage(class_, resolver)
         self.origin = resolver.tree.origin(class_)
 
@@ -78,14 +91,20 @@ class ClassReader:
         found: dict[str, tuple[griffe.Class, griffe.Object]] = {}
         for owner in self.lineage:
             for name, member in owner.members.items():
-                if name in found or (name.startswith("_") and name not in self.hooks and name not in _PROTOCOL):
+                if name in found or not (self._is_promised(name) or (self.internal and not name.startswith("__"))):
                     continue
                 if isinstance(member, griffe.Function | griffe.Attribute):
                     found[name] = (owner, member)
         return found
 
+    def _is_promised(self, name: str) -> bool:
+        return not name.startswith("_") or name in self.hooks or name in _PROTOCOL
+
     def _member(self, name: str, owner: griffe.Class, member: griffe.Object) -> Iterator[Fact]:
         origin, inherited = self.resolver.tree.origin(member), self._from(owner)
+        tier = None if self._is_promised(name) else INTERNAL
+        if tier == INTERNAL and inherited in self.homes.values():
+            return  # stated of the base
         if isinstance(member, griffe.Function):
             bound = "staticmethod" not in member.labels
             yield make_fact(
@@ -97,17 +116,22 @@ class ClassReader:
                 binding=_binding(member),
                 async_="yes" if "async" in member.labels else None,
                 returns=type_text(member.returns, owner, self.resolver),
+                gives=gives_of(member, self.bodies),
+                tier=tier,
                 from_=inherited,
             )
             source = f"{inherited}.{name}" if inherited else None
             yield from param_facts(member, f"{self.home}.{name}", bound, self.resolver, source)
         elif isinstance(member, griffe.Attribute) and "property" in member.labels:
-            returns = type_text(member.annotation, owner, self.resolver)
-            yield make_fact("method", self.home, name, origin, binding="property", returns=returns, from_=inherited)
+            kind = type_text(member.annotation, owner, self.resolver)
+            details = {"binding": "property", "returns": kind, "tier": tier, "from_": inherited}
+            yield make_fact("method", self.home, name, origin, **details)
         elif isinstance(member, griffe.Attribute) and _is_class_attribute(member, owner):
             value = value_text(member.value, owner, self.resolver) if member.value is not None else None
             kind = type_text(member.annotation, owner, self.resolver)
-            yield make_fact("attribute", self.home, name, origin, type=kind, value=value, from_=inherited)
+            yield make_fact("attribute", self.home, name, origin, type=kind, value=value, tier=tier, from_=inherited)
+        elif isinstance(member, griffe.Attribute) and self.internal and not is_dataclass(owner) and not inherited:
+            yield make_fact("attribute", self.home, name, origin, scope="instance", tier=INTERNAL)
 
     def _bases(self) -> list[str]:
         """Direct bases; one that is not public gives way to its own."""

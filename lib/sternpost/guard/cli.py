@@ -1,8 +1,10 @@
-"""`sternpost guard`: snapshot, check, freeze. Exit code 0: nothing broken, 1: something is, 2: it cannot be told."""
+"""`sternpost guard` and its commands. Exit code 0: nothing broken, 1: something is, 2: it cannot be told."""
 
 import argparse
 import sys
 from pathlib import Path
+
+from .scan import command as scan_command
 
 EPILOG = "The package is the one of the pyproject.toml here or above; `[tool.<name>.guard]` there says what is public."
 
@@ -39,7 +41,19 @@ def _parser() -> argparse.ArgumentParser:
     freeze = commands.add_parser("freeze", help="keep next.txt as the snapshot of a release")
     freeze.add_argument("version", metavar="VERSION", help="the release, 0.1.0 say")
     freeze.set_defaults(run=_freeze)
-    for command in (snapshot, check, freeze):
+    diff = commands.add_parser("diff", help="compare any two versions of a package")
+    diff.add_argument("old", metavar="OLD", help="a directory, an archive, name==version, installed name, git:REVISION")
+    diff.add_argument("new", metavar="NEW", help="the same; or a snapshot file")
+    diff.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for machines")
+    diff.set_defaults(run=_diff)
+    twins = commands.add_parser("twins", help="check that registered copies differ only as accepted")
+    twins.add_argument("pair", nargs="*", metavar="PATH", help="with --accept: the two functions of one pair")
+    twins.add_argument("--accept", action="store_true", help="enter the difference as it is now")
+    twins.add_argument("--reason", default="", help="why the difference is right; needed with --accept")
+    twins.set_defaults(run=_twins)
+    scan = commands.add_parser("scan", help="what another version of a package breaks in a project that uses it")
+    scan_command.add_arguments(scan)
+    for command in (snapshot, check, freeze, twins):
         command.add_argument("--package", type=Path, metavar="PATH", help="directory of the package to look at")
         command.add_argument("--snapshots", type=Path, metavar="PATH", help="directory of the snapshots")
     return parser
@@ -73,6 +87,25 @@ def _check(arguments: argparse.Namespace) -> int:
     verdict = check(find_settings(arguments.package, arguments.snapshots))
     sys.stdout.write(FORMATS[arguments.format](verdict).rstrip("\n") + "\n")
     return verdict.code
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from .report import FORMATS
+    from .versions import diff, read_version
+
+    verdict = diff(read_version(arguments.old), read_version(arguments.new))
+    sys.stdout.write(FORMATS[arguments.format](verdict).rstrip("\n") + "\n")
+    return verdict.code
+
+
+def _twins(arguments: argparse.Namespace) -> int:
+    from .settings import find_settings
+    from .twins_report import accept, report
+
+    settings = find_settings(arguments.package, arguments.snapshots)
+    text, code = accept(settings, arguments.pair, arguments.reason) if arguments.accept else report(settings)
+    sys.stdout.write(text)
+    return code
 
 
 def _freeze(arguments: argparse.Namespace) -> int:

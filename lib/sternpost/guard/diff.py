@@ -3,21 +3,24 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from packaging.version import InvalidVersion, Version
+
 from .callables import Signature, compare_signatures
 from .changes import Change, Op
-from .facts import CONTRACT, EXPERIMENTAL, Fact, Origin, Snapshot
+from .facts import CONTRACT, EXPERIMENTAL, INTERNAL, NAMES, Fact, Origin, Snapshot
 from .flat import FLAT, Causes, flat_changes, follows, keyed
+from .foreign import ancestors, inherited
 from .renames import match, members_alike
 from .values import same_value
 
 
-def compare(old: Snapshot, new: Snapshot) -> list[Change]:
-    """All differences, in a stable order."""
+def compare(old: Snapshot, new: Snapshot, version: str | None = None) -> list[Change]:
+    """All differences, in a stable order. What was to go by `version`, that of the new side, is marked as due."""
     objects = ObjectDiff(old, new)
     changes = [*objects.changes(), *flat_changes(old, new)]
     causes: Causes = {(c.detail or c.op, fact.key) for c in changes for fact in (c.old, c.new) if fact is not None}
     changes = [c for c in changes if not follows(c, causes) and not _unknown(c.fact, new.unreadable)]
-    tiered = [replace(change, tier=_tier(change, old, new)) for change in changes]
+    tiered = [replace(change, tier=_tier(change, old, new), due=_due(change, old, version)) for change in changes]
     return sorted(tiered, key=lambda change: (change.fact.key, change.op, change.detail))
 
 
@@ -108,6 +111,7 @@ class ObjectDiff:
             return
         if old.kind == "constant" and not same_value(old.get("value"), new.get("value")):
             yield Change("changed", "constant", old, new, "value")
+        yield from _given(old, new)
         yield from self._bases(old, new)
         yield from self._callable(old, new, hook=False)
         yield from self._choices(old.owner, new.owner)
@@ -116,10 +120,11 @@ class ObjectDiff:
 
     def _bases(self, old: Fact, new: Fact) -> Iterator[Change]:
         """A base that has become one of a base is still there; one imported from elsewhere in its package is one."""
-        kept = {_base_name(base) for base in _ancestors(self.new, new.owner)}
+        kept = {_base_name(base) for base in ancestors(self.new, new.owner)}
         for fact in self.old.owned("base", old.owner):
             home = self.new.home(fact.name) or self.renamed.get(fact.name, fact.name)
-            promised = self.old.tier(fact.name) != EXPERIMENTAL or self.old.tier(old.owner) == EXPERIMENTAL
+            tier = self.old.tier(fact.name)
+            promised = tier not in (EXPERIMENTAL, INTERNAL) or self.old.tier(old.owner) == tier
             if promised and _base_name(fact.name) not in kept and _base_name(home) not in kept:
                 yield Change("removed", "base", fact, None, near=new.origin)
 
@@ -129,6 +134,9 @@ class ObjectDiff:
         renamed: dict[str, str] = {}
         found = []
         old_signature, new_signature = Signature.of(self.old, before, old), Signature.of(self.new, after, new)
+        if old.kind == "class":
+            old_signature = old_signature.inheriting(self.old, new_signature.arguments)
+            new_signature = new_signature.inheriting(self.new, old_signature.arguments)
         for change, name in compare_signatures(old_signature, new_signature, hook):
             found.append(change)
             if change.op == "renamed" and change.old is not None:
@@ -140,6 +148,9 @@ class ObjectDiff:
     def _choices(self, before: str, after: str) -> Iterator[Change]:
         """Choices that are gone; where none are left any value may be accepted."""
         old, new = self.old.owned("choice", before), self.new.owned("choice", after)
+        declared = any(fact.get("seen") is None for fact in old)
+        if declared and any(fact.get("seen") for fact in new):
+            return  # what code compares with may be less than what it accepts
         if old and new:
             yield from keyed(old, new, new[0].origin)
 
@@ -148,7 +159,7 @@ class ObjectDiff:
         new_hooks = {fact.name: fact for fact in self.new.owned("hook", new.owner)}
         methods = {fact.name: fact for fact in self.old.owned("method", old.owner)}
         new_methods = {fact.name: fact for fact in self.new.owned("method", new.owner)}
-        lost = [fact for name, fact in methods.items() if name not in new_methods]
+        lost = [f for name, f in methods.items() if name not in new_methods and not self._is_inherited(new, name)]
         fresh = [fact for name, fact in new_methods.items() if name not in methods]
         old_members = {fact: _members(self.old, _owner(fact)) for fact in lost}
         new_members = {fact: _members(self.new, _owner(fact)) for fact in fresh}
@@ -176,17 +187,25 @@ class ObjectDiff:
         for name, target in names.items():
             yield from self._method(methods[name], new_methods[target], name in hooks)
 
+    def _is_inherited(self, class_: Fact, name: str) -> bool:
+        """Whether a class has the method or attribute all the same, from a base here or one that is pinned."""
+        return any(inherited(self.new, class_.owner, kind, name) for kind in ("method", "attribute", "field"))
+
     def _method(self, old: Fact, new: Fact, hook: bool) -> Iterator[Change]:
         for detail in ("binding", "async"):
             if old.get(detail) != new.get(detail):
                 yield Change("changed", "method", old, new, detail, hook=hook)
+        yield from _given(old, new)
         if old.get("binding") != "property" and new.get("binding") != "property":
             yield from self._callable(old, new, hook)
 
     def _attributes(self, before: str, after: str, near: Origin | None) -> Iterator[Change]:
         old, new = self.old.owned("attribute", before), self.new.owned("attribute", after)
         replaced = {f.name for kind in ("field", "method") for f in self.new.owned(kind, after)}
-        yield from (c for c in keyed(old, new, near) if c.fact.name not in replaced or c.op == "added")
+        for change in keyed(old, new, near):
+            still = change.op in ("removed", "renamed") and self._is_inherited(self.new.names[after], change.fact.name)
+            if change.op == "added" or not (still or change.fact.name in replaced):
+                yield change
 
 
 def _grouped(changes: list[Change]) -> Iterator[Change]:
@@ -229,15 +248,11 @@ def _inside(path: str, modules: Iterable[str]) -> bool:
     return any(path.startswith(f"{module}.") for module in modules)
 
 
-def _ancestors(snapshot: Snapshot, owner: str) -> set[str]:
-    """The bases of a class, and theirs as far as they are public."""
-    found: set[str] = set()
-    ahead = [owner]
-    while ahead:
-        bases = {fact.name for fact in snapshot.owned("base", ahead.pop())} - found
-        found |= bases
-        ahead += bases
-    return found
+def _given(old: Fact, new: Fact) -> Iterator[Change]:
+    """A result of another number of values: who unpacks it fails. Where one side does not say, nobody knows."""
+    before, after = old.get("gives"), new.get("gives")
+    if before is not None and after is not None and before != after:
+        yield Change("changed", old.kind, old, new, "gives")
 
 
 def _base_name(path: str) -> tuple[str, str]:
@@ -246,4 +261,21 @@ def _base_name(path: str) -> tuple[str, str]:
 
 def _tier(change: Change, old: Snapshot, new: Snapshot) -> str:
     snapshot = old if change.old is not None else new
+    if change.kind not in NAMES and (own := change.fact.get("tier")):
+        return own
+    if change.kind == "key":
+        return INTERNAL
     return snapshot.tier(change.fact.get("field") or change.fact.owner)
+
+
+def _due(change: Change, old: Snapshot, version: str | None) -> str | None:
+    """The version for which the removal of a fact was announced, if the new version has reached it."""
+    fact = change.old
+    if fact is None or version is None or change.op not in ("removed", "renamed"):
+        return None
+    told = [old.by_key.get(("deprecation", owner, name)) for owner, name in ((fact.owner, fact.name), (fact.path, ""))]
+    until = fact.get("until") or next((known.get("until") for known in told if known and known.get("until")), None)
+    try:
+        return until if until and Version(version) >= Version(until) else None
+    except InvalidVersion:
+        return None

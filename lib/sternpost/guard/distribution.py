@@ -1,5 +1,9 @@
 """Facts of the distribution: supported Python, dependencies and their ranges, extras, console scripts."""
 
+import configparser
+import contextlib
+import email.parser
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +18,16 @@ from .facts import Fact, Origin, Problem, make_fact
 
 
 class Distribution:
-    """The `[project]` table of a pyproject.toml."""
+    """The `[project]` table of a pyproject.toml, or what the METADATA of a wheel says of it."""
 
-    def __init__(self, pyproject: Path, shown: str, ignore_extras: tuple[str, ...] = ()) -> None:
+    def __init__(self, file: Path, shown: str, ignore_extras: tuple[str, ...] = ()) -> None:
         self.shown = shown
         self.problems: list[Problem] = []
-        self.lines = pyproject.read_text(encoding="utf-8").split("\n")
-        project = tomllib.loads("\n".join(self.lines)).get("project")
+        self.lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+        if file.suffix == ".toml":
+            project = tomllib.loads("\n".join(self.lines)).get("project")
+        else:
+            project = read_metadata("\n".join(self.lines), file.with_name("entry_points.txt"))
         self.project: dict[str, Any] = project if isinstance(project, dict) else {}
         self.name = str(self.project.get("name", ""))
         self.ignore_extras = ignore_extras
@@ -67,7 +74,29 @@ class Distribution:
 
     def _origin(self, needle: str) -> Origin:
         """The first line that contains the text, which is exact enough for a table written one entry a line."""
+        needle = needle if self.shown.endswith(".toml") else needle.strip('"').partition(";")[0]
         return Origin(self.shown, next((n for n, line in enumerate(self.lines, start=1) if needle in line), None))
+
+
+def read_metadata(text: str, entry_points: Path) -> dict[str, Any]:
+    """The core metadata of a wheel or an installed package in the form of a `[project]` table."""
+    message = email.parser.HeaderParser().parsestr(text)
+    extras: dict[str, list[str]] = {str(extra): [] for extra in message.get_all("Provides-Extra", [])}
+    dependencies: list[str] = []
+    for requirement in map(str, message.get_all("Requires-Dist", [])):
+        bare, _, marker = requirement.partition(";")
+        named = [extra for extra in extras if re.search(rf"""extra\s*==\s*["']{re.escape(extra)}["']""", marker)]
+        rest = re.sub(r"""\(?\s*(and\s+)?extra\s*==\s*["'][\w.-]+["']\s*\)?""", "", marker).strip() if named else marker
+        plain = f"{bare.strip()}; {rest.strip()}" if rest.strip() else bare.strip()
+        for target in [extras[extra] for extra in named] or [dependencies]:
+            target.append(plain)
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), strict=False)
+    with contextlib.suppress(OSError, ValueError, configparser.Error):
+        parser.read_string(entry_points.read_text(encoding="utf-8"))
+    found: dict[str, Any] = {"dependencies": dependencies, "optional-dependencies": extras}
+    for key, header in (("name", "Name"), ("version", "Version"), ("requires-python", "Requires-Python")):
+        found |= {key: str(message[header])} if message[header] else {}
+    return found | {"scripts": dict(parser["console_scripts"]) if parser.has_section("console_scripts") else {}}
 
 
 def _range(specifiers: SpecifierSet) -> dict[str, str]:

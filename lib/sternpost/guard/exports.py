@@ -1,11 +1,13 @@
 """Which names are public, and under which of its paths an object is kept."""
 
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from keyword import iskeyword
 
 import griffe
 
-from .facts import CONTRACT, STABLE
+from .facts import CONTRACT, EXPERIMENTAL, INTERNAL, LEGACY, STABLE
 from .resolve import Definition, External, Resolver
 from .settings import Settings
 from .values import literal
@@ -13,11 +15,12 @@ from .values import literal
 
 @dataclass(frozen=True)
 class Export:
-    """A public path and what it leads to; `home` is the public path under which the facts of that object are kept."""
+    """A path and what it leads to; `home` is the best promised path, under which the facts of that object are kept."""
 
     path: str
     home: str
     definition: Definition | External | None
+    tier: str = STABLE
 
 
 def is_room(resolver: Resolver, module: str) -> bool:
@@ -34,8 +37,11 @@ def public_modules(resolver: Resolver, settings: Settings) -> list[str]:
     return sorted((rooms | named) - contracts, key=lambda module: (module.count("."), module))
 
 
+_RANKS = {tier: rank for rank, tier in enumerate((STABLE, LEGACY, EXPERIMENTAL, INTERNAL))}
+
+
 def public_exports(resolver: Resolver, settings: Settings) -> list[Export]:
-    """Every public path with its definition, sorted."""
+    """Every public path with its definition, sorted; if the settings ask for it the internal ones too."""
     paths: dict[str, Definition | External | None] = {}
     for module_path in public_modules(resolver, settings):
         module = resolver.tree.module(module_path)
@@ -43,15 +49,34 @@ def public_exports(resolver: Resolver, settings: Settings) -> list[Export]:
             paths |= {
                 f"{module_path}.{name}": resolver.member(module, name) for name in exported_names(resolver, module)
             }
+    tiers = {path: settings.tier(path) for path in paths}
+    for path, found in _internal(resolver) if settings.internal else ():
+        if path not in paths:
+            paths[path], tiers[path] = found, INTERNAL
     homes: dict[str, str] = {}
 
-    def rank(path: str) -> tuple[bool, int, bool, str]:
-        own_name = path.rpartition(".")[2] == getattr(paths[path], "name", None)
-        return (settings.tier(path) != STABLE, path.count("."), not own_name, path)
+    def rank(path: str) -> tuple[int, bool, int, bool, str]:
+        found = paths[path]
+        own_name = path.rpartition(".")[2] == getattr(found, "name", None)
+        # Of internal paths the one of the definition: nobody says which of the modules that import it people rely on.
+        elsewhere = tiers[path] == INTERNAL and getattr(found, "path", None) != path
+        return (_RANKS[tiers[path]], elsewhere, path.count("."), not own_name, path)
 
     for path in sorted(paths, key=rank):
         homes.setdefault(_identity(path, paths[path]), path)
-    return [Export(path, homes[_identity(path, found)], found) for path, found in sorted(paths.items())]
+    return [Export(path, homes[_identity(path, found)], found, tiers[path]) for path, found in sorted(paths.items())]
+
+
+def _internal(resolver: Resolver) -> Iterator[tuple[str, Definition | External | None]]:
+    """Whatever else can be imported: private names and modules, and what modules import for themselves."""
+    for path in resolver.tree.files:
+        module = resolver.tree.module(path)
+        for name in module.members if module is not None else ():
+            if module is None or not name.isidentifier() or name.startswith("__") or name == "_import_structure":
+                continue
+            found = resolver.member(module, name)
+            if not isinstance(found, External) or found.path.partition(".")[0] not in sys.stdlib_module_names:
+                yield f"{path}.{name}", found
 
 
 def _identity(path: str, found: Definition | External | None) -> str:

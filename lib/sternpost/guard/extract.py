@@ -5,15 +5,17 @@ from collections.abc import Iterator
 import griffe
 
 from .annotations import choices, type_text
+from .bodies import Bodies
 from .classes import ClassReader, lineage
 from .commands import command_facts
 from .distribution import Distribution
 from .exports import Export, is_room, public_exports, public_modules
-from .facts import CONTRACT, Fact, Origin, Problem, Snapshot, make_fact
+from .facts import CONTRACT, INTERNAL, Fact, Origin, Problem, Snapshot, make_fact
+from .observed import Observer
 from .promises import Contract
 from .resolve import External, Resolver
 from .settings import Settings
-from .signatures import choice_facts, order_of, param_facts
+from .signatures import choice_facts, gives_of, order_of, param_facts
 from .sources import Tree
 from .values import value_text
 
@@ -30,6 +32,7 @@ class Extractor:
         self.settings = settings
         self.tree = Tree(settings)
         self.resolver = Resolver(self.tree)
+        self.bodies = Bodies(self.tree)
         self.problems: list[Problem] = []
         self.exports: list[Export] = []
         self.homes: dict[str, str] = {}
@@ -42,12 +45,20 @@ class Extractor:
         self.homes = {e.definition.path: e.home for e in self.exports if isinstance(e.definition, griffe.Class)}
         for part in (self._api, self._commands, self._distribution):
             facts += part()
+        observer = Observer(self.exports, self.homes, self.resolver, self.bodies)
+        facts += observer.deprecations()
+        facts += observer.facts() if self.settings.internal else ()
         return Snapshot.of(facts, [*self.problems, *self.tree.problems], self.tree.unreadable)
 
     def _api(self) -> list[Fact]:
         hooks: dict[str, frozenset[str]] = {}
         facts: list[Fact] = []
-        for module in public_modules(self.resolver, self.settings):
+        public = public_modules(self.resolver, self.settings)
+        for module in self.tree.files if self.settings.internal else ():
+            if module not in public:
+                origin = Origin(self.settings.shown(self.tree.files[module]), 1)
+                facts.append(make_fact("module", module, "", origin, tier=INTERNAL))
+        for module in public:
             room = "yes" if is_room(self.resolver, module) else None
             origin = Origin(self.settings.shown(self.tree.files[module]), 1)
             facts.append(make_fact("module", module, "", origin, tier=self.settings.tier(module), room=room))
@@ -74,8 +85,7 @@ class Extractor:
         return max(own, key=lambda export: (defined(export), export.path), default=None)
 
     def _export(self, export: Export, hooks: dict[str, frozenset[str]]) -> Iterator[Fact]:
-        found, path = export.definition, export.path
-        tier = self.settings.tier(path)
+        found, path, tier = export.definition, export.path, export.tier
         origin = Origin("?") if found is None or isinstance(found, External) else self.tree.origin(found)
         if export.home != path:
             yield make_fact("alias", path, "", origin, to=export.home, tier=tier)
@@ -83,10 +93,12 @@ class Extractor:
             inside = found.path.partition(".")[0] == self.tree.name
             yield make_fact("name" if inside else "alias", path, "", None, to=None if inside else found.path, tier=tier)
         elif isinstance(found, griffe.Class):
-            yield from ClassReader(found, path, hooks.get(path, frozenset()), self.homes, self.resolver).facts(tier)
+            hooked, internal = hooks.get(path, frozenset()), self.settings.internal
+            yield from ClassReader(found, path, hooked, self.homes, self.resolver, self.bodies, internal).facts(tier)
         elif isinstance(found, griffe.Function):
             returns = type_text(found.returns, found.module, self.resolver)
-            yield make_fact("function", path, "", origin, order=order_of(found, False), returns=returns, tier=tier)
+            order, gives = order_of(found, False), gives_of(found, self.bodies)
+            yield make_fact("function", path, "", origin, order=order, returns=returns, gives=gives, tier=tier)
             yield from param_facts(found, path, False, self.resolver)
         elif isinstance(found, griffe.Module):
             yield make_fact("module", path, "", origin, tier=tier)
@@ -107,10 +119,10 @@ class Extractor:
         return list(command_facts(self.settings, self.resolver, self.homes)) if self.settings.commands else []
 
     def _distribution(self) -> list[Fact]:
-        if self.settings.pyproject is None:
+        file = self.settings.pyproject or self.settings.metadata
+        if file is None:
             return []
-        shown = self.settings.shown(self.settings.pyproject)
-        distribution = Distribution(self.settings.pyproject, shown, self.settings.ignore_extras)
+        distribution = Distribution(file, self.settings.shown(file), self.settings.ignore_extras)
         facts = list(distribution.facts())
         self.problems += distribution.problems
         return facts

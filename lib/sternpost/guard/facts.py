@@ -29,6 +29,8 @@ KINDS = {
     "script": "an installed console script",
     "python": "the supported versions of Python",
     "extra": "an optional set of dependencies that can be installed by name",
+    "key": "a string under which code of a module reads or writes rows and batches",
+    "deprecation": "what the code says will go (`until` a version), and how it says so (`via` a warning or the log)",
     "dependency": "a required package with its version range; of an extra, when the owner is `name[extra]`",
 }
 """Every kind of fact, and what it states."""
@@ -40,6 +42,9 @@ CONTRACT = "contract"
 """A package with a module of this name is a room."""
 
 STABLE, EXPERIMENTAL, LEGACY = "stable", "experimental", "legacy"
+
+INTERNAL = "internal"
+"""The tier of what is private or merely imported: never promised, recorded because downstream code relies on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,11 @@ class Snapshot:
         return None
 
     def tier(self, path: str) -> str:
-        """The tier of the object or module that a path belongs to."""
+        """The tier of the object, method or module that a path belongs to."""
+        owner, _, name = path.rpartition(".")
+        method = self.by_key.get(("method", owner, name))
+        if method is not None and method.get("tier"):
+            return method.get("tier") or STABLE
         while path:
             fact = self.names.get(path)
             if fact is not None and fact.get("tier"):

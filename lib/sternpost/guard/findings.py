@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from .changes import Change
-from .facts import EXPERIMENTAL, NAMES, Fact, Origin
+from .facts import EXPERIMENTAL, INTERNAL, NAMES, Fact, Origin
+from .foreign import foreign_base
 from .rules import Bump, Rule, all_rules
 
 
@@ -28,7 +29,7 @@ class Finding:
 
     @property
     def blocking(self) -> bool:
-        return self.bump == "major" and self.tier != EXPERIMENTAL
+        return self.bump == "major" and self.tier not in (EXPERIMENTAL, INTERNAL)
 
 
 _OVERRIDES = ", and subclasses that override it"
@@ -81,9 +82,17 @@ def _finding(rule: Rule, change: Change) -> Finding:
         says += f" `{words['now']}` is probably the same thing."
     if change.op == "removed" and new is not None:
         says += f" It is still there as `{new.owner}`."
+    source = (old.get("from") if old else None) or ""
+    if change.detail == "default" and foreign_base(source):
+        says += f" Inherited before: {words['old']} is the default of `{source}`."
+    source = (new.get("from") if new else None) or ""
+    if change.detail == "default" and foreign_base(source):
+        says += f" Inherited now: {words['new']} is the default of `{source}`."
+    if change.due:
+        says += f" That was announced for {change.due}."
     return Finding(
         rule=rule.id,
-        bump=rule.bump,
+        bump="minor" if change.due else rule.bump,
         subject=fact.path,
         says=says,
         hit=rule.hit + (_OVERRIDES if change.hook and change.kind == "param" and change.op != "added" else ""),

@@ -1,13 +1,17 @@
 """Differences of facts that stand by themselves, and which differences follow from others."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from .changes import Change
 from .facts import Fact, Origin, Snapshot
 from .renames import match, names_alike
 from .values import same_value
 
-FLAT = ("row", "column", "batch", "metric", "checkpoint", "command", "flag", "script", "python", "extra", "dependency")
+FLAT = (
+    *("row", "column", "batch", "metric", "key", "checkpoint", "deprecation"),
+    *("command", "flag", "script", "python", "extra", "dependency"),
+)
 """Kinds of facts that stand by themselves: they belong to a room, a command or the distribution."""
 
 _PROJECT = ("script", "python", "extra", "dependency")
@@ -25,7 +29,35 @@ def flat_changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
             if kind == "column":
                 before = _no_longer_read(before, after)
             module = new.names[owner].origin if owner in new.names and kind not in _PROJECT else None
-            yield from keyed(before, after, after[0].origin if after else module)
+            found = keyed(before, after, after[0].origin if after else module)
+            if kind == "dependency":
+                yield from (_optional(change, new) for change in found)
+            elif kind in ("key", "metric"):
+                yield from _together(found)
+            else:
+                yield from found
+
+
+def _optional(change: Change, new: Snapshot) -> Change:
+    """A lost dependency, with what is left of it in an extra."""
+    if change.op not in ("removed", "renamed"):
+        return change
+    extras = (fact for fact in new.kind("dependency") if fact.owner.startswith(f"{change.fact.owner}["))
+    return replace(change, op="removed", new=next((fact for fact in extras if fact.name == change.fact.name), None))
+
+
+def _together(changes: Iterable[Change]) -> Iterator[Change]:
+    """Keys that only the code shows: those that one owner lost are one change."""
+    lost: list[Change] = []
+    for change in changes:
+        seen = change.fact.kind == "key" or change.fact.get("seen")
+        if seen and change.op in ("removed", "renamed"):
+            lost.append(change)
+        else:
+            yield change
+    if lost:
+        first, *others = sorted(lost, key=lambda change: change.fact.name)
+        yield replace(first, op="removed", new=None, also=tuple(other.fact.name for other in others))
 
 
 def _no_longer_read(before: tuple[Fact, ...], after: tuple[Fact, ...]) -> tuple[Fact, ...]:

@@ -83,7 +83,7 @@ class Resolver:
         Both common forms are understood: `{"name": "module"}` (for a PEP 562 `__getattr__`), `{"module": ["names"]}`.
         """
         if module.path not in self._tables:
-            self._tables[module.path] = _lazy_targets(module)
+            self._tables[module.path] = _lazy_targets(module, self.tree)
         return self._tables[module.path]
 
     def _descend(self, scope: Definition, names: list[str]) -> Definition | External:
@@ -117,16 +117,47 @@ def _wildcards(module: griffe.Module) -> Iterator[str]:
             yield thing.target_path
 
 
-def _lazy_targets(module: griffe.Module) -> dict[str, list[str]]:
+def _lazy_targets(module: griffe.Module, tree: Tree) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
+    tables: list[tuple[str, str]] = []
     lazy = "__getattr__" in module.members or "_import_structure" in module.members
     for thing in module.members.values() if lazy else ():
         if isinstance(thing, griffe.Attribute) and isinstance(thing.value, griffe.ExprDict):
-            for name, source in _table(str(thing.value)):
-                source = source.replace(":", ".").lstrip(".")
-                bases = (f"{module.path}.{source}", source)
-                found.setdefault(name, []).extend(path for base in bases for path in (f"{base}.{name}", base))
+            tables += _table(str(thing.value))
+    if "_import_structure" in module.members and (syntax := tree.syntax(module.path)) is not None:
+        tables += _additions(syntax.body)
+    for name, source in tables:
+        source = source.replace(":", ".").lstrip(".")
+        bases = (f"{module.path}.{source}", source)
+        found.setdefault(name, []).extend(path for base in bases for path in (f"{base}.{name}", base))
     return found
+
+
+def _additions(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    """Pairs of name and module that a table of lazy exports gets later on, whatever the condition:
+
+    `table["module"].append("Name")`, `.extend([...])`, `+= [...]`, `table["module"] = [...]`, `table.update({...})`.
+    """
+    for node in body:
+        if isinstance(node, ast.If | ast.Try):
+            for part in (node.body, node.orelse, getattr(node, "finalbody", [])):
+                yield from _additions(part)
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            function, arguments = node.value.func, node.value.args
+            if isinstance(function, ast.Attribute) and len(arguments) == 1:
+                if function.attr == "update":
+                    yield from _table(ast.unparse(arguments[0]))
+                elif function.attr in ("append", "extend"):
+                    yield from _names_of(function.value, arguments[0])
+        elif isinstance(node, ast.Assign | ast.AugAssign) and node.value is not None:
+            yield from _names_of(node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value)
+
+
+def _names_of(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, str]]:
+    if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
+        for item in value.elts if isinstance(value, ast.List | ast.Tuple) else [value]:
+            if isinstance(item, ast.Constant) and isinstance(item.value, str):
+                yield item.value, str(target.slice.value)
 
 
 def _table(text: str) -> Iterator[tuple[str, str]]:

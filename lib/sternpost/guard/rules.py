@@ -67,7 +67,7 @@ def loosened(change: Change) -> bool:
 
 def new_for_overrides(change: Change) -> bool:
     """A hook is called with an argument that overrides of it may not take."""
-    return change.hook and change.fact.get("kind") not in ("args", "kwargs")
+    return change.hook and change.fact.get("kind") not in ("args", "kwargs", "deprecated")
 
 
 def narrowed(change: Change) -> bool:
@@ -102,7 +102,21 @@ def lowered(change: Change) -> bool:
 
 def harmless(change: Change) -> bool:
     """Nothing that was written before has to know of what is new."""
-    return not any(rule.meets(change) for rule in all_rules() if rule.bump == "major" and "added" in rule.ops)
+    return not any(rule.meets(change) for rule in all_rules() if rule.id != "added" and "added" in rule.ops)
+
+
+def elsewhere(change: Change) -> bool:
+    """What is lost here is still there in another place."""
+    return change.new is not None
+
+
+def nowhere(change: Change) -> bool:
+    return change.new is None
+
+
+def silenced(change: Change) -> bool:
+    """A warning that filters and tests could see is only logged now."""
+    return change.before not in (None, "log") and change.after == "log"
 
 
 CONDITIONS: dict[str, Callable[[Change], bool]] = {
@@ -118,12 +132,15 @@ CONDITIONS: dict[str, Callable[[Change], bool]] = {
         raised,
         lowered,
         harmless,
+        elsewhere,
+        nowhere,
+        silenced,
     )
 }
 
 
 def _optional(fact: Fact) -> bool:
-    return fact.get("kind") in ("args", "kwargs") or fact.get("init") == "no"
+    return fact.get("kind") in ("args", "kwargs", "deprecated") or fact.get("init") == "no"
 
 
 def _version(text: str) -> Version:

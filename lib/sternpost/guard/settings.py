@@ -18,7 +18,8 @@ class Settings:
     """What to look at.
 
     `public` holds patterns of module paths; None means every module without an underscore. Rooms (packages with a
-    `contract.py`) are public whatever it says. `pyproject` is None for a bare package.
+    `contract.py`) are public whatever it says. `pyproject` is None for a bare package; a wheel has `metadata` instead.
+    `internal` asks for what is not public as well: downstream code relies on it all the same.
     """
 
     package: Path
@@ -31,6 +32,8 @@ class Settings:
     legacy: tuple[str, ...] = ("*.legacy", "*.legacy.*")
     commands: str | None = None
     ignore_extras: tuple[str, ...] = ()
+    metadata: Path | None = None
+    internal: bool = False
 
     @property
     def name(self) -> str:
@@ -75,6 +78,7 @@ _OPTIONS: dict[str, type] = {
     "legacy": list,
     "commands": str,
     "ignore-extras": list,
+    "internal": bool,
 }
 
 
@@ -103,7 +107,8 @@ def find_settings(package: Path | None = None, snapshots: Path | None = None, st
     if table.get("package") and (root / table["package"]).resolve() != package:
         return replace(settings, pyproject=None)
     lists: dict[str, Any] = {key.replace("-", "_"): tuple(v) for key, v in table.items() if isinstance(v, list)}
-    return replace(settings, commands=table.get("commands"), **lists)
+    internal = bool(table.get("internal", False))
+    return replace(settings, commands=table.get("commands"), internal=internal, **lists)
 
 
 def _locate(root: Path, table: dict[str, Any], name: str, pyproject: Path | None) -> Path:
@@ -142,7 +147,7 @@ def _read_table(pyproject: Path) -> tuple[dict[str, Any], str]:
 
 
 def _described(type_: type) -> str:
-    return "string" if type_ is str else "list of strings"
+    return {str: "string", bool: "boolean"}.get(type_, "list of strings")
 
 
 def _matches(module: str, patterns: tuple[str, ...]) -> bool:

@@ -1,13 +1,18 @@
 """Facts of callables: the order of their arguments, and each argument's kind, default, type and accepted values."""
 
+import ast
+import re
 from collections.abc import Iterator
 
 import griffe
 
 from .annotations import choices, type_text
+from .bodies import Bodies
 from .facts import Fact, Origin, make_fact
 from .resolve import Resolver
-from .values import value_text
+from .values import parse_expression, value_text
+
+_DECORATOR = re.compile(r"(deprecat|renam)\w*_?(kwarg|arg|param)|(kwarg|arg|param)\w*_?(deprecat|renam)", re.I)
 
 _KINDS: dict[griffe.ParameterKind | None, str | None] = {
     None: None,
@@ -54,6 +59,41 @@ def param_facts(
         accepted = choices(parameter.annotation, scope, resolver)
         source = f"{inherited}.{parameter.name}" if inherited else None
         yield from choice_facts(f"{owner}.{parameter.name}", accepted, origin, source)
+    for old, new, until in _renamed_by_decorator(function):
+        yield make_fact("param", owner, old, origin, kind="deprecated", to=new, until=until, from_=inherited)
+
+
+def gives_of(function: griffe.Function, bodies: Bodies | None) -> str | None:
+    """How many values a function returns, where bodies are read and every return says so."""
+    body = bodies.of(function) if bodies is not None else None
+    return body.gives if body is not None else None
+
+
+def _renamed_by_decorator(function: griffe.Function) -> Iterator[tuple[str, str, str | None]]:
+    """Arguments that only a decorator still accepts: the old name, the new one, and the version that ends it.
+
+    Any decorator counts whose name speaks of deprecated or renamed arguments and whose literals name one that the
+    function has and one that it has not.
+    """
+    known = {parameter.name for parameter in function.parameters}
+    for decorator in function.decorators:
+        call = parse_expression(str(decorator.value))
+        if not isinstance(call, ast.Call) or not _DECORATOR.search(ast.unparse(call.func).rpartition(".")[2]):
+            continue
+        values = [*call.args, *(keyword.value for keyword in call.keywords)]
+        texts = [v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)]
+        until = next((text for text in texts if re.fullmatch(r"v?\d+(\.\d+)+\S*", text)), None)
+        pairs = {
+            k.value: v.value
+            for value in values
+            if isinstance(value, ast.Dict)
+            for k, v in zip(value.keys, value.values, strict=True)
+            if isinstance(k, ast.Constant) and isinstance(v, ast.Constant)
+        }
+        new = next((text for text in texts if text in known), None)
+        old = next((text for text in texts if text.isidentifier() and text not in known), None)
+        pairs |= {old: new} if old and new else {}
+        yield from ((str(a), str(b), until) for a, b in pairs.items() if a not in known and b in known)
 
 
 def choice_facts(owner: str, values: list[str], origin: Origin, inherited: str | None = None) -> Iterator[Fact]:

@@ -1,5 +1,7 @@
 """Reading a package: files into griffe modules, on demand, with nothing imported and no file trusted."""
 
+import ast
+import contextlib
 import io
 import logging
 import os
@@ -29,6 +31,7 @@ class Tree:
         self.unreadable: set[str] = set()
         self.files = dict(_find_files(settings.package, settings.name))
         self._modules: dict[str, griffe.Module | None] = {}
+        self._syntax: dict[str, ast.Module | None] = {}
 
     def module(self, path: str) -> griffe.Module | None:
         """The module at a dotted path; None if there is no such file or it cannot be read."""
@@ -38,6 +41,15 @@ class Tree:
             if path in self.files and self._modules[path] is None:
                 self.unreadable.add(path)
         return self._modules[path]
+
+    def syntax(self, path: str) -> ast.Module | None:
+        """The syntax tree of a module with its bodies, which griffe does not keep; None if it cannot be read."""
+        if path not in self._syntax:
+            self._syntax[path] = None
+            if self.module(path) is not None:  # a file that cannot be read has been reported
+                with contextlib.suppress(OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+                    self._syntax[path] = ast.parse(_read(self.files[path]))
+        return self._syntax[path]
 
     def has(self, path: str) -> bool:
         return path in self.files

@@ -1,0 +1,189 @@
+"""Facts that nobody promised but that people rely on: read from bodies, for packages without a contract.
+
+Metric keys of classes, keys of rows and batches of modules, values that options are compared with, deprecations,
+commands of the command line. They are kept apart by `seen=code`.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import griffe
+
+from .bodies import Bodies, Body, Warned, announced
+from .classes import lineage
+from .exports import Export
+from .facts import Fact, Origin, make_fact
+from .fields import config_fields, is_dataclass
+from .resolve import Resolver
+from .values import parse_expression
+
+_QUOTED = re.compile(r"`+([^`]+)`+|'([A-Za-z_]\w*)'|\"([A-Za-z_]\w*)\"")
+_USE = re.compile(r"(?:use|switch to|prefer|renamed to|replaced (?:by|with)|in favou?r of)\s+`+([^`]+)`+", re.I)
+
+
+class Observer:
+    """Reads the bodies of one package."""
+
+    def __init__(self, exports: list[Export], homes: dict[str, str], resolver: Resolver, bodies: Bodies) -> None:
+        self.homes = homes
+        self.resolver = resolver
+        self.bodies = bodies
+        self.tree = resolver.tree
+        own = [export for export in exports if export.path == export.home]
+        self.classes = {e.home: e.definition for e in own if isinstance(e.definition, griffe.Class)}
+        self.functions = {e.home: e.definition for e in own if isinstance(e.definition, griffe.Function)}
+        self._fields: dict[str, dict[str, str | None]] = {}
+
+    def deprecations(self) -> Iterator[Fact]:
+        """What public code says will go. Of all that is read here only this is a promise."""
+        for home, class_ in self.classes.items():
+            yield from self._deprecated_in_class(home, class_)
+        for home, function in self.functions.items():
+            body = self.bodies.of(function)
+            if body is not None:
+                names = {parameter.name for parameter in function.parameters}
+                yield from self._deprecations(home, names, body, self._file(function))
+
+    def facts(self) -> Iterator[Fact]:
+        """What nobody promised."""
+        for home, class_ in self.classes.items():
+            yield from self._metrics(home, class_)
+            yield from self._accepted(class_)
+        yield from self._keys()
+        yield from self._commands()
+
+    # ---- Metrics and keys
+
+    def _metrics(self, home: str, class_: griffe.Class) -> Iterator[Fact]:
+        """Of all methods of the class and its bases here, and of the functions beside it."""
+        if not any(name in ("log", "compute_loss", "training_step", "step", "train") for name in _methods(class_)) and (
+            not any("metric" in name.lower() for name in class_.members)
+        ):
+            return
+        found: dict[str, tuple[str, int]] = {}
+        for owner in lineage(class_, self.resolver):
+            prefix = f"{owner.path[len(owner.module.path) + 1 :]}."
+            for name in self.bodies.functions(owner.module.path):
+                if name.startswith(prefix) or (owner is class_ and "." not in name):
+                    body = self.bodies.at(owner.module.path, name)
+                    for key, line in body.metrics.items() if body else ():
+                        found.setdefault(key, (self._shown(owner.module.path), line))
+        for key, (file, line) in found.items():
+            yield make_fact("metric", home, key, Origin(file, line), seen="code")
+
+    def _keys(self) -> Iterator[Fact]:
+        """Of each module, whatever function of it names them, so that moving code inside a file changes nothing."""
+        for module in self.tree.files:
+            found: dict[str, int] = {}
+            for name in self.bodies.functions(module):
+                body = self.bodies.at(module, name)
+                for key, line in body.keys.items() if body else ():
+                    found.setdefault(key, line)
+            for key, line in found.items():
+                yield make_fact("key", module, key, Origin(self._shown(module), line))
+
+    # ---- Accepted values
+
+    def _accepted(self, class_: griffe.Class) -> Iterator[Fact]:
+        """What the options of a class's configuration are compared with, in the class and in the configuration."""
+        configs = [class_] if is_dataclass(class_) else self._configs(class_)
+        methods = [(owner, name) for owner in lineage(class_, self.resolver) for name in _methods(owner)]
+        for config in configs:
+            home = self.homes.get(config.path)
+            if home is None:
+                continue
+            fields = self._field_types(config)
+            for owner, name in methods:
+                body = self.bodies.of(owner.members[name])  # type: ignore[arg-type]
+                for option, values in body.accepted.items() if body else ():
+                    if option in fields:
+                        for value, line in values.items():
+                            origin = Origin(self._shown(owner.module.path), line)
+                            yield make_fact("choice", f"{home}.{option}", repr(value), origin, seen="code")
+
+    def _configs(self, class_: griffe.Class) -> list[griffe.Class]:
+        """The dataclasses of this package that the constructor of a class is annotated with."""
+        for owner in lineage(class_, self.resolver):
+            init = owner.members.get("__init__")
+            if isinstance(init, griffe.Function):
+                found = []
+                for parameter in init.parameters:
+                    for name in re.findall(r"[A-Za-z_][\w.]*", str(parameter.annotation or "")):
+                        known = self.resolver.lookup(name, owner)
+                        if isinstance(known, griffe.Class) and is_dataclass(known):
+                            found.append(known)
+                return found
+        return []
+
+    def _field_types(self, config: griffe.Class) -> set[str]:
+        """Options that hold text."""
+        if config.path not in self._fields:
+            fields = config_fields(lineage(config, self.resolver), self.resolver)
+            self._fields[config.path] = {f.name: f.type for f in fields if not f.type or "str" in f.type}
+        return set(self._fields[config.path])
+
+    # ---- Deprecations
+
+    def _deprecated_in_class(self, home: str, class_: griffe.Class) -> Iterator[Fact]:
+        names = {field.name for field in config_fields(lineage(class_, self.resolver), self.resolver)}
+        for name, member in class_.members.items():
+            if isinstance(member, griffe.Function) and (body := self.bodies.of(member)) is not None and body.warned:
+                arguments = {parameter.name for parameter in member.parameters}
+                whole = name in ("__init__", "__post_init__", "__new__", "__init_subclass__")
+                owner = home if whole else f"{home}.{name}"
+                yield from self._deprecations(owner, names | arguments, body, self._file(member))
+
+    def _deprecations(self, owner: str, names: set[str], body: Body, file: str) -> Iterator[Fact]:
+        for warned in body.warned:
+            subject = _subject(warned, names)
+            use = _USE.search(warned.message)
+            yield make_fact(
+                "deprecation",
+                owner,
+                subject,
+                Origin(file, warned.line),
+                until=announced(warned.message),
+                use=use[1] if use else None,
+                via=warned.via,
+            )
+
+    # ---- Command line
+
+    def _commands(self) -> Iterator[Fact]:
+        """`subparsers.add_parser("name")` and the options that are added in the same function."""
+        for module in self.tree.files:
+            for name in self.bodies.functions(module):
+                body = self.bodies.at(module, name)
+                if body is None or not body.parsers:
+                    continue
+                for command, line in body.parsers.items():
+                    yield make_fact("command", self.tree.name, command, Origin(self._shown(module), line), seen="code")
+                if len(body.parsers) == 1:
+                    (command,) = body.parsers
+                    for flag, line in body.flags.items():
+                        origin = Origin(self._shown(module), line)
+                        yield make_fact("flag", f"{self.tree.name}:{command}", flag, origin, seen="code")
+
+    def _shown(self, module: str) -> str:
+        return self.tree.settings.shown(self.tree.files[module])
+
+    def _file(self, thing: griffe.Object) -> str:
+        return self.tree.origin(thing).file
+
+
+def _methods(class_: griffe.Class) -> list[str]:
+    return [name for name, member in class_.members.items() if isinstance(member, griffe.Function)]
+
+
+def _subject(warned: Warned, names: set[str]) -> str:
+    """Which of the options or arguments the warning is about: by its test, or by what it quotes first."""
+    test = parse_expression(warned.guard) if warned.guard else None
+    tested = (
+        [node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in ast.walk(test)]
+        if test
+        else []
+    )
+    quoted = [next(filter(None, match)) for match in _QUOTED.findall(warned.message)]
+    words = [re.split(r"[=(\s]", word, maxsplit=1)[0].rpartition(".")[2] for word in quoted]
+    return next((name for name in (*[w for w in words if w in tested], *words, *tested) if name in names), "")

@@ -1,0 +1,13 @@
+import warnings
+
+
+def load(path, strict=None):
+    if strict is not None:
+        warnings.warn("`strict` is deprecated and will be removed in version 2.0. Use `check()`.", FutureWarning)
+    return path
+
+
+class Loader:
+    def __init__(self, path):
+        warnings.warn("This class is deprecated.", DeprecationWarning)
+        self.path = path
