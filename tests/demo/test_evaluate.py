@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sternpost import demo
-from sternpost.demo.evaluate import Evaluation, Sample, evaluate, generate, is_right
+from sternpost.demo.evaluate import Evaluation, Sample, answer_logps, evaluate, generate, is_right, ranked
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +56,23 @@ def test_batched_answers_are_those_of_each_alone(base):
     torch.manual_seed(0)
     together = generate(model.eval(), tokenizer, prompts, batch_size=3, max_new_tokens=8)
     assert together == [generate(model, tokenizer, [prompt], max_new_tokens=8)[0] for prompt in prompts]
+
+
+def test_answers_are_scored_by_themselves(base):
+    """The log-probability of an answer's tokens after its prompt, whatever else is in the batch."""
+    model, tokenizer = base
+    model.eval()
+    rows = demo.load("held_out_preference").select(range(5)).to_list()
+    pairs = [(row["prompt"], row["chosen"]) for row in rows]
+    together = answer_logps(model, tokenizer, pairs, batch_size=3)
+    for (prompt, answer), found in zip(pairs, together, strict=True):
+        start = len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False))
+        ids = torch.tensor([tokenizer.apply_chat_template(prompt + answer, return_dict=False)])
+        with torch.no_grad():
+            logps = model(input_ids=ids).logits[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])
+        assert found == pytest.approx(logps[start - 1 :].sum().item(), rel=1e-4)
+
+
+def test_ranking_counts_pairs():
+    """A tie is not ranked rightly."""
+    assert ranked([1.0, 2.0, 3.0, 0.0], [0.0, 2.0, 1.0, 1.0]) == 0.5

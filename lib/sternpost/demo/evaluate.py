@@ -105,7 +105,7 @@ def answer_logps(
     *,
     batch_size: int = 80,
 ) -> list[float]:
-    """Log-probability of each answer after its prompt, per token."""
+    """Log-probability of each answer after its prompt."""
     logps: list[float] = []
     for start in range(0, len(pairs), batch_size):
         rows = [tokenizer.apply_chat_template(p + a, return_dict=False) for p, a in pairs[start : start + batch_size]]
@@ -117,7 +117,7 @@ def answer_logps(
         ids = batch["input_ids"]
         scores = model(**batch).logits[:, :-1].float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
         for at, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
-            logps.append(scores[at, len(prompt) - 1 : len(row) - 1].mean().item())
+            logps.append(scores[at, len(prompt) - 1 : len(row) - 1].sum().item())
     return logps
 
 
@@ -127,7 +127,7 @@ def ranked(chosen: Sequence[float], rejected: Sequence[float]) -> float:
 
 
 def preference_accuracy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> float:
-    """Share of the demo's held-out pairs whose chosen answer is likelier per token than the rejected one."""
+    """Share of the demo's held-out pairs whose chosen answer is likelier than the rejected one."""
     rows = load("held_out_preference").to_list()
     training = model.training
     model.eval()
