@@ -86,7 +86,8 @@ def chat_templates(processing_class: ProcessingClass) -> dict[str, str]:
     if not templates.get("default"):
         raise ValueError(
             f"the rows hold messages, but the {type(processing_class).__name__} has no chat template. Set "
-            "`chat_template_path` to a Jinja file or to a tokenizer that has one."
+            "`chat_template_path` (`sternpost sft`) to a Jinja file or to a tokenizer that has one, or `chat_template` "
+            "on the tokenizer itself."
         )
     return templates
 
@@ -107,7 +108,7 @@ def render_rows(
         try:
             rendered.append(render(chat, tools, kwargs))
         except (TemplateError, ValueError, TypeError, KeyError, AttributeError) as error:
-            way_out = "Correct the row, or set `chat_template_path` to a template that accepts it."
+            way_out = "Correct the row, or give the tokenizer a `chat_template` that accepts it."
             problem = f"the chat template fails with {type(error).__name__}: {error}"
             raise rows.error(at, column, problem, way_out) from error
     return rendered

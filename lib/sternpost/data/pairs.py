@@ -43,19 +43,11 @@ class PairEncoder:
             TypeError: a value is neither text nor a list of messages.
             ValueError: text and messages are mixed, or the template shows a prompt differently once it is answered.
         """
-        chat = isinstance(next((value for value in rows.columns["chosen"] if value is not None), None), list)
-        self.check_kinds(rows, list if chat else str)
+        chat = holds_messages(rows)
+        check_kinds(rows, list if chat else str)
         chosen, rejected = self.conversations(rows) if chat else self.texts(rows)
-        return [self.pair(chosen, rejected, at, "prompt" in rows.columns) for at in range(len(rows))]
-
-    def check_kinds(self, rows: RowBatch, kind: type) -> None:
-        """Raise if a column holds text where another one holds messages."""
-        for column in ("prompt", *ANSWERS):
-            for at, value in enumerate(rows.columns.get(column, ())):
-                if isinstance(value, str | list) and not isinstance(value, kind):
-                    expected = "text" if kind is str else "messages"
-                    problem = f"expected {expected} as in `chosen` of the first row, got {shown(value)}"
-                    raise rows.error(at, column, problem, MESSAGES_WAY_OUT)
+        bounded = chat or "prompt" in rows.columns
+        return [self.pair(chosen, rejected, at, bounded) for at in range(len(rows))]
 
     def texts(self, rows: RowBatch) -> tuple["Branch", "Branch"]:
         """Running text, tokenised together with its prompt and ended."""
@@ -102,11 +94,11 @@ class PairEncoder:
             encoded.ids = [ids if ids[-1:] == [self.end_token] else [*ids, self.end_token] for ids in encoded.ids]
         return Branch(encoded, starts)
 
-    def pair(self, chosen: "Branch", rejected: "Branch", at: int, has_prompt: bool) -> Pair:
-        """One row: the prompt is what both sequences share, at most up to where the answers start."""
+    def pair(self, chosen: "Branch", rejected: "Branch", at: int, bounded: bool) -> Pair:
+        """One row: the prompt is what both sequences share; if `bounded`, at most up to where the answers start."""
         left, right = chosen.encoded.ids[at], rejected.encoded.ids[at]
         shared = common_prefix(left, right)
-        if has_prompt or chosen.starts[at]:
+        if bounded:
             shared = min(shared, chosen.starts[at], rejected.starts[at])
         return Pair(left[:shared], left[shared:], right[shared:])
 
@@ -117,6 +109,22 @@ class Branch:
 
     encoded: Encoded
     starts: list[int]
+
+
+def holds_messages(rows: RowBatch) -> bool:
+    """Whether the answers are conversations, not text."""
+    values = (value for column in (*ANSWERS, "prompt") for value in rows.columns.get(column, ()) if value is not None)
+    return isinstance(next(values, None), list)
+
+
+def check_kinds(rows: RowBatch, kind: type) -> None:
+    """Raise if a column holds text where another one holds messages."""
+    for column in ("prompt", *ANSWERS):
+        for at, value in enumerate(rows.columns.get(column, ())):
+            if isinstance(value, str | list) and not isinstance(value, kind):
+                expected = "text" if kind is str else "messages"
+                problem = f"expected {expected} as in `chosen` of the first row, got {shown(value)}"
+                raise rows.error(at, column, problem, MESSAGES_WAY_OUT)
 
 
 def shared_messages(rows: RowBatch, at: int, chosen: Chat, rejected: Chat) -> Chat:

@@ -10,8 +10,12 @@ from .rows import RowBatch, shown
 MASKS = ("completion_mask", "assistant_masks")
 """Columns that say, with 1, which tokens are learned."""
 
+OTHER_TOKENIZER = "Tokenise the rows with the tokenizer of the model, or add the missing tokens to it."
 WAYS_OUT = {
-    "input_ids": "Tokenise the rows with the tokenizer of the model, or add the missing tokens to it.",
+    "input_ids": OTHER_TOKENIZER,
+    "prompt_ids": OTHER_TOKENIZER,
+    "chosen_ids": OTHER_TOKENIZER,
+    "rejected_ids": OTHER_TOKENIZER,
     "labels": f"A label is an id of the vocabulary, or {IGNORE} where nothing is learned.",
     "seq_lengths": "Store the lengths of the documents in the row, each at least 1.",
 }

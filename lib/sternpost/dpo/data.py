@@ -52,6 +52,10 @@ def prepare(dataset: Rows, processing_class: ProcessingClass, args: DPOConfig, n
             f"the {name} data set has the columns {', '.join(columns)}, but needs `chosen` and `rejected`, and a "
             "`prompt` unless both begin with it. Rename a column."
         )
+    if len(set(REFERENCE) & set(columns)) == 1:
+        raise ValueError(
+            f"the {name} data set has only one of the columns {' and '.join(REFERENCE)}. Add the other one, or drop it."
+        )
     step = Preparation(
         encoder=PairEncoder(processing_class, tokenizer_of(processing_class).eos_token_id),
         max_length=args.max_length,
@@ -86,12 +90,15 @@ class Preparation:
 
     def reason(self, prompt: Sequence[int], chosen: Sequence[int], rejected: Sequence[int]) -> str | None:
         """Why a pair is dropped."""
-        if not len(chosen) or not len(rejected):
-            return EMPTY
         if not differ(chosen, rejected, None):
             return EQUAL
-        if self.max_length is None or self.keep_end:
+        if not len(chosen) or not len(rejected):
+            return EMPTY
+        if self.max_length is None:
             return None
+        if self.keep_end:
+            same = not differ(chosen[-self.max_length :], rejected[-self.max_length :], None)
+            return EQUAL_AFTER_CUT if same else None
         room = self.max_length - len(prompt)
         if room <= 0:
             return LONG_PROMPT

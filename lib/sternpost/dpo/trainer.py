@@ -177,7 +177,7 @@ class DPOTrainer(Trainer):
         self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
         self.reward_shift = RewardShift()
         self.ref_model = None if ref_model is None else prepare_reference(ref_model, self.accelerator)
-        self.reference_digest = shared(digest)
+        self.reference_digest, self.reference_was_given = shared(digest), ref_model is not None
         if args.precompute_ref_log_probs:
             self._precompute_all(train_rows, eval_rows)
         elif args.sync_ref_model:
@@ -300,7 +300,9 @@ class DPOTrainer(Trainer):
 
     def _precompute(self, model: nn.Module, dataset: Dataset, batch_size: int, name: str) -> Dataset:
         """A split with the reference's log-probabilities, unless it came with them."""
-        if set(REFERENCE) <= set(dataset.column_names):
+        columns = column_names(dataset, name)
+        check_precomputable(dataset, columns, name)
+        if set(REFERENCE) <= set(columns):
             return dataset
         key = shared(fingerprint(dataset, self.reference_digest, self.args))
         training = model.training
@@ -357,14 +359,16 @@ class DPOTrainer(Trainer):
         """
         if isinstance(eval_dataset, Dataset | IterableDataset):
             eval_dataset = self.prepare_dataset(eval_dataset, self.processing_class, self.args, "eval")
-            if self.args.precompute_ref_log_probs and not set(REFERENCE) <= set(eval_dataset.column_names):
+            if self.args.precompute_ref_log_probs:
                 eval_dataset = self._precompute_late(eval_dataset)
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
 
     def _precompute_late(self, dataset: Dataset) -> Dataset:
-        if self.state.global_step and not is_peft_model(self.model):
+        if set(REFERENCE) <= set(column_names(dataset, "eval")):
+            return dataset
+        if self.reference_was_given or (self.state.global_step and not is_peft_model(self.model)):
             raise ValueError(
-                "`precompute_ref_log_probs=True` keeps no reference, and the policy has been trained since, so these "
+                "`precompute_ref_log_probs=True` keeps no reference, and the policy is another model by now, so these "
                 "pairs cannot be compared with it. Pass them as `eval_dataset` to the trainer."
             )
         return self._precompute(self.model, dataset, self.args.per_device_eval_batch_size, "eval")
@@ -465,11 +469,13 @@ def reference_of(
     A policy whose reference is precomputed is that reference itself before it is trained.
     """
     if ref_model is None and is_peft_model(policy):
-        if args.sync_ref_model or (given_adapter and not args.precompute_ref_log_probs):
+        if args.sync_ref_model or given_adapter:
             add_reference_adapter(policy)
         return None
     if ref_model is None and args.precompute_ref_log_probs:
         return None
+    if ref_model is policy:
+        ref_model = base_of(policy)  # which `load_reference` refuses
     return load_reference(ref_model, base_of(policy), auto_class, args, quantization_config)
 
 
@@ -480,11 +486,15 @@ def check_rows(args: DPOConfig, dataset: Rows, columns: list[str]) -> None:
             '`truncation_mode="keep_end"` would cut the images off, which come first. Use "keep_start", or '
             "`max_length=None`."
         )
-    if not args.precompute_ref_log_probs:
-        return
+    if args.precompute_ref_log_probs:
+        check_precomputable(dataset, columns, "train")
+
+
+def check_precomputable(dataset: Rows, columns: list[str], name: str) -> None:
+    """Raise for rows that the reference's log-probabilities cannot be stored with."""
     what = "images" if has_images(columns) else "a stream" if isinstance(dataset, IterableDataset) else None
     if what:
         raise ValueError(
-            f"`precompute_ref_log_probs=True` needs rows of text in memory, but the training pairs are {what}. Leave "
-            "it out."
+            f"`precompute_ref_log_probs=True` needs rows of text in memory, but the {name} pairs are {what}. Leave it "
+            "out."
         )
