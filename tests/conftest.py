@@ -27,7 +27,9 @@ import jaxtyping
 import pytest
 
 # An import hook: it has to be there before the first test module imports these.
-jaxtyping.install_import_hook(["sternpost.models", "sternpost.sft.loss"], "beartype.beartype")
+jaxtyping.install_import_hook(
+    ["sternpost.models", "sternpost.sft.loss", "sternpost.dpo.loss", "sternpost.reward.loss"], "beartype.beartype"
+)
 
 # The same examples in every run, so that red stays red until fixed. HYPOTHESIS_PROFILE=explore draws others.
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)

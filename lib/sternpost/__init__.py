@@ -17,6 +17,8 @@ __all__ = [
     "DatasetConfig",
     "DatasetMixtureConfig",
     "ModelConfig",
+    "RewardConfig",
+    "RewardTrainer",
     "RichProgressCallback",
     "SFTConfig",
     "SFTTrainer",
@@ -42,6 +44,8 @@ _HOMES = {
     "DatasetConfig": "options",
     "DatasetMixtureConfig": "options",
     "ModelConfig": "options",
+    "RewardConfig": "reward",
+    "RewardTrainer": "reward",
     "RichProgressCallback": "callbacks",
     "SFTConfig": "sft",
     "SFTTrainer": "sft",
@@ -82,6 +86,7 @@ if TYPE_CHECKING:
         get_peft_config,
         get_quantization_config,
     )
+    from .reward import RewardConfig, RewardTrainer
     from .sft import SFTConfig, SFTTrainer
     from .templates import clone_chat_template, get_training_chat_template
 

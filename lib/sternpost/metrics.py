@@ -11,28 +11,47 @@ Share = tuple[Tensor, Tensor]
 
 
 class MetricBuffer:
-    """Adds up `(total, count)` pairs by name until they are asked for.
+    """Adds up `(total, count)` pairs by name, and keeps smallest and largest values, until they are asked for.
 
     Nothing is synchronised before `flush`, which needs every rank to have seen the same names.
     """
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
+        self.smallest: dict[str, Tensor] = {}
+        self.largest: dict[str, Tensor] = {}
 
-    def add(self, shares: Mapping[str, Share]) -> None:
-        """Add the totals and counts of one micro-batch."""
+    def add(
+        self,
+        shares: Mapping[str, Share],
+        smallest: Mapping[str, Tensor] | None = None,
+        largest: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Add the totals and counts of one micro-batch, and the values that it holds the `smallest` or `largest` of."""
         for name, (total, count) in shares.items():
             pair = torch.stack([total.detach().double(), count.detach().to(total.device).double()])
             self.sums[name] = self.sums[name] + pair if name in self.sums else pair
+        for kept, values, choose in (
+            (self.smallest, smallest, torch.minimum),
+            (self.largest, largest, torch.maximum),
+        ):
+            for name, value in (values or {}).items():
+                value = value.detach().double()
+                kept[name] = choose(kept[name], value) if name in kept else value
 
     def flush(self, accelerator: Accelerator, names: Iterable[str] | None = None) -> dict[str, float]:
         """Return the metrics over all ranks, and forget them. `names` limits both."""
-        chosen = sorted(self.sums if names is None else set(names) & set(self.sums))
-        if not chosen:
+        kinds = (self.sums, self.smallest, self.largest)
+        sums, smallest, largest = (sorted(kind if names is None else set(names) & set(kind)) for kind in kinds)
+        values = [self.sums.pop(name) for name in sums]
+        values += [kind.pop(name)[None] for kind, chosen in zip(kinds[1:], (smallest, largest)) for name in chosen]
+        if not values:
             return {}
-        table = torch.stack([self.sums.pop(name) for name in chosen])
+        table = torch.cat(values)[None]
         if accelerator.num_processes > 1:
-            table = accelerator.reduce(table, reduction="sum")
-        return {
-            name: total / count if count else total for name, (total, count) in zip(chosen, table.tolist(), strict=True)
-        }
+            table = accelerator.gather(table)
+        totals, low, high = table.split([2 * len(sums), len(smallest), len(largest)], dim=1)
+        rows = [*totals.sum(0).tolist(), *low.amin(0).tolist(), *high.amax(0).tolist()]
+        pairs = zip(rows[0 : 2 * len(sums) : 2], rows[1 : 2 * len(sums) : 2])
+        means = [total / count if count else total for total, count in pairs]
+        return dict(zip([*sums, *smallest, *largest], means + rows[2 * len(sums) :], strict=True))

@@ -4,10 +4,10 @@
 wraps the model (adapters, DDP, FSDP, DeepSpeed), so their hooks run as always; without `score=` it is unchanged.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ from .tiled import is_sharded, score_tiled
 MULTIPLIERS = ("logit_scale", "lm_head_multiplier", "output_multiplier")
 DIVISORS = ("logits_scaling",)
 """Names under which model configs keep the factor of their logits."""
+
+Measure: TypeAlias = Callable[[PreTrainedModel, dict[str, Any], list[list[int]]], list[Tensor]]
+"""What a model says about each of the rows in a batch of one sequence, given the places of their tokens."""
 
 
 def enable_scoring(model: PreTrainedModel) -> None:
@@ -146,11 +149,18 @@ def check_scores(model: PreTrainedModel) -> None:
         )
 
 
-def keep_rows_apart(model: PreTrainedModel, branches: bool = False) -> bool:
+def token_scores(model: PreTrainedModel, batch: dict[str, Any], rows: list[list[int]]) -> list[Tensor]:
+    """Log-probabilities of the tokens of each row but its first."""
+    logps = model(**batch, score=ScoreRequest(batch["input_ids"])).logps[0]
+    logps = torch.cat([logps.new_zeros(1), logps])
+    return [logps[row[1:]] for row in rows]
+
+
+def keep_rows_apart(model: PreTrainedModel, branches: bool = False, measure: Measure = token_scores) -> bool:
     """Get a scoring model ready for rows laid end to end. False, and nothing changed, if they would see one another.
 
     With `branches` rows may share their beginning (see [`RowLengths`]). The kind of the model's layers decides first;
-    then a few tokens are scored both ways.
+    then a few tokens are measured both ways.
     """
     if not (may_branch(model) if branches else may_keep_rows_apart(model)):
         return False
@@ -161,13 +171,12 @@ def keep_rows_apart(model: PreTrainedModel, branches: bool = False) -> bool:
             model.set_attn_implementation(NAME)
         return before in (NAME, "sdpa") or "flash" in before or branches
     with probing(model) as tokens:
-        alone = [model(input_ids=row, score=ScoreRequest(row)).logps[0] for row in (tokens[:, at] for at in rows)]
+        alone = [measure(model, {"input_ids": tokens[:, row]}, [[*range(len(row))]])[0] for row in rows]
         if before == "sdpa" or branches:
             model.set_attn_implementation(NAME)
         position = positions(lengths).to(tokens.device)
-        together = model(input_ids=tokens, position_ids=position, seq_lengths=lengths, score=ScoreRequest(tokens))
-    logps = torch.cat([together.logps.new_zeros(1), together.logps[0]])
-    apart = not any(differ(logps[at[1:]], scores) for at, scores in zip(rows, alone, strict=True))
+        together = {"input_ids": tokens, "position_ids": position, "seq_lengths": lengths}
+        apart = not any(map(differ, measure(model, together, rows), alone))
     if not apart:
         model.set_attn_implementation(before)
     return apart
