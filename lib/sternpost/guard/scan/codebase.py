@@ -36,6 +36,8 @@ class Codebase:
         self._chains: dict[str, list[Class | External]] = {}
         self.given_bases: dict[str, list[Class | External]] = {}
         self.local_classes: dict[str, Class] = {}
+        self.relevant: frozenset[str] | None = None
+        """Files whose definitions are followed from expressions; None for all. Bases are always followed."""
 
     @cached_property
     def where(self) -> dict[str, str]:
@@ -196,6 +198,12 @@ class Codebase:
         for part in rest.split(".") if rest else ():
             here = tuple(found for entity in here for found in self.attribute(entity, part, steps + 1))
         return here
+
+    def is_relevant(self, path: str) -> bool:
+        """Whether the module that a path of the project leads into can tell anything about the package."""
+        while path and path not in self.where:
+            path = path.rpartition(".")[0]
+        return self.relevant is None or not path or self.where[path] in self.relevant
 
     # ---- Classes
 

@@ -29,7 +29,7 @@ class Collection:
     """Strings that are spelled like a key or a name, in the files that touch the package."""
     contents: dict[str, bytes] = field(default_factory=dict)
     """The content of every Python file."""
-    walked: list[str] = field(default_factory=list)
+    walked: frozenset[str] = frozenset()
     reads_source: bool = False
 
     @property
@@ -69,6 +69,7 @@ def _walk(collection: Collection) -> list[Walker]:
     ahead = [path for path, data in collection.contents.items() if word.search(data)]
     walkers: dict[str, Walker] = {}
     known: set[str] = set()
+    codebase.relevant = frozenset(ahead)
     for _ in range(MAX_ROUNDS):
         for path in ahead:
             module = codebase.module(codebase.modules_in[path]) if path in codebase.modules_in else None
@@ -90,9 +91,10 @@ def _walk(collection: Collection) -> list[Walker]:
             for path, data in collection.contents.items()
             if path not in walkers and (path in mixins or any(name in data for name in names))
         ]
+        codebase.relevant |= frozenset(ahead)
         if not ahead:
             break
-    collection.walked = sorted(walkers)
+    collection.walked = frozenset(walkers)
     return [walkers[path] for path in sorted(walkers)]
 
 

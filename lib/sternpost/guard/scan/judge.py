@@ -51,9 +51,8 @@ class Judge:
         for hit in [*self._of_contacts(self.collection.contacts), *word_hits(self.sides)]:
             key = (hit.rule, hit.contact.place.file, hit.at, hit.symbol)
             found.setdefault(key, hit)
-        firmer = {
-            (h.contact.place.file, h.at, h.symbol.rpartition(".")[2]) for h in found.values() if h.rule != "key-gone"
-        }
+        told = [hit for hit in found.values() if hit.rule != "key-gone"]
+        firmer = {(hit.contact.place.file, hit.at, word) for hit in told for word in _WORD.findall(hit.symbol)}
         kept = [
             hit
             for hit in found.values()

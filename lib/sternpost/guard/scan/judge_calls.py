@@ -198,13 +198,12 @@ def lost_option_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
         return
     lost, kept = [], []
     for old, new in sides.configs:
-        if contact.name in sides.old.fields(old):
-            if new is not None and (
-                contact.name in sides.new.fields(new) or contact.name in sides.new.foreign_names(new)
-            ):
-                kept.append(old.name)
-            else:
-                lost.append((old, new))
+        if new is None or contact.name not in sides.old.fields(old):
+            continue  # a configuration that is gone is told where it is imported
+        if contact.name in sides.new.fields(new) or contact.name in sides.new.foreign_names(new):
+            kept.append(old.name)
+        else:
+            lost.append((old, new))
     if not lost:
         return
     old, new = lost[0]

@@ -169,8 +169,8 @@ def _replacement_hits(sides: Sides, contact: Contact, path: str) -> Iterator[Hit
     signature = contact.signature
     if new.owner is not None and "staticmethod" not in new.decorators:
         signature = Signature(signature.arguments[1:], signature.more, signature.named)
-    before = calls_misfit(sides.old, contact.name, signature)
-    after = calls_misfit(sides.new, contact.name, signature)
+    called = contact.path.rpartition(".")[2] if contact.name == "__init__" else contact.name
+    before, after = (calls_misfit(side, called, signature) for side in (sides.old, sides.new))
     broken = sorted(m.name for m in after - before)
     at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
     if broken:
@@ -185,8 +185,8 @@ def _replacement_hits(sides: Sides, contact: Contact, path: str) -> Iterator[Hit
 def calls_misfit(library: Library, name: str, signature: Signature) -> set[Misfit]:
     """What is wrong with the package's own calls of something, if this takes its place."""
     found: set[Misfit] = set()
-    for _, call in library.calls_of(name):
-        found |= {m for m in misfits(Shape.of(call), signature) if m.what != "too many" or int(m.name) < 30}
+    for call in library.calls_of(name):
+        found |= set(misfits(Shape.of(call), signature))
     return found
 
 

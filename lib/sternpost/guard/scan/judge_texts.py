@@ -8,7 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from .contacts import Contact, Place
 from .guards import reached
-from .hits import Hit, make_hit
+from .hits import Hit, Level, make_hit
 from .sides import Sides
 
 MIN_WORD = 6
@@ -35,39 +35,50 @@ def anchor_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
 
 def word_hits(sides: Sides) -> Iterator[Hit]:
     """Strings that name what the package no longer has: keys, metrics, columns, and names of what it defines."""
-    candidates = {word for word in sides.collection.words if len(word) >= MIN_WORD and _TELLING.search(word)}
-    lost = {word for word in candidates if word in sides.old.keys and word not in sides.new.strings}
-    lost |= {
-        word
-        for word in candidates
-        if word in sides.old.words and word not in sides.new.words and word not in sides.own_fields
-    }
-    for word in sorted(lost):
+    lost = lost_keys(sides)
+    words = {word for word in sides.collection.words if len(word) >= MIN_WORD and _TELLING.search(word)}
+    names = {word for word in words & sides.old.names if word not in sides.new.names and not sides.new.uses_word(word)}
+    for word in sorted(words & lost.keys() | names):
         for place, guard in sides.collection.words[word]:
             if reached(guard, sides.new.version):
-                yield _word_hit(sides, word, place)
-    yield from _elsewhere(sides, lost)
+                firm = word in lost or sides.collection.reads_source
+                yield _word_hit(sides, word, place, "warning" if firm else "note")
+    yield from _elsewhere(sides, frozenset(lost))
 
 
-def _word_hit(sides: Sides, word: str, place: Place) -> Hit:
+def lost_keys(sides: Sides) -> dict[str, dict[str, int]]:
+    """Keys of the old version that no string of the new one is, in modules that are still there.
+
+    What an option is called, here or in a library that is known, is told as an option.
+    """
+    alive = {file.rpartition("/")[2] for file in sides.new.texts}
+    options = sides.own_fields | sides.pinned
+    return {
+        key: files
+        for key, files in sides.old.keys.items()
+        if key not in sides.new.strings
+        and key not in options
+        and any(file in sides.new.texts or file.rpartition("/")[2] in alive - {"__init__.py"} for file in files)
+    }
+
+
+def _word_hit(sides: Sides, word: str, place: Place, level: Level) -> Hit:
     contact = Contact("string-name", "", place, word)
     says = f"`{sides.package}` no longer uses the name `{word}`."
-    return make_hit("key-gone", contact, word, says, old_at=sides.old.keys.get(word))
+    return make_hit("key-gone", contact, word, says, old_at=sides.old.key_origin(word), level=level)
 
 
-def _elsewhere(sides: Sides, known: set[str]) -> Iterator[Hit]:
+def _elsewhere(sides: Sides, lost: frozenset[str]) -> Iterator[Hit]:
     """The same in files that do not mention the package: columns and options are often made far from their use."""
-    lost = {k for k in sides.old.keys if len(k) >= 10 and k.count("_") >= 1 and k not in sides.new.strings}
-    lost = {key for key in lost if key not in sides.new.words and key.isidentifier()}
-    if not lost:
+    telling = sorted(key for key in lost if len(key) >= 10 and key.count("_") >= 2 and not sides.new.uses_word(key))
+    if not telling:
         return
-    pattern = re.compile(rb"""["'](""" + b"|".join(re.escape(k.encode()) for k in sorted(lost)) + rb""")["']""")
+    pattern = re.compile(rb"""["'](""" + b"|".join(re.escape(key.encode()) for key in telling) + rb""")["']""")
     for file, data in sides.collection.contents.items():
-        if file in sides.collection.walked:
-            continue
-        for match in pattern.finditer(data):
-            line = data.count(b"\n", 0, match.start()) + 1
-            yield _word_hit(sides, match[1].decode(), Place(file, line))
+        if file not in sides.collection.walked:
+            for match in pattern.finditer(data):
+                line = data.count(b"\n", 0, match.start()) + 1
+                yield _word_hit(sides, match[1].decode(), Place(file, line), "note")
 
 
 def requirement_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:

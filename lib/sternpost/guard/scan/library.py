@@ -4,7 +4,6 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache, cached_property
-from pathlib import PurePosixPath
 
 from ..facts import Origin
 from ..foreign import ancestors, foreign_base, known_bases
@@ -13,12 +12,14 @@ from .codebase import Codebase, Entity, External
 from .files import Files
 from .signature import Argument, Signature, default_text, is_required
 
-_WORD = re.compile(r"[A-Za-z_]\w*")
 _STRING = re.compile(r"""["']([A-Za-z_][\w]*(?:/[\w@.]+)*)["']""")
 _KEY = re.compile(
-    r"""(?:\[|get\(|pop\(|[{,(]|\bin|==|!=)\s*f?["']([A-Za-z_]\w*(?:/[\w@.{}]+)*)["']"""
-    r"""|["']([A-Za-z_]\w*(?:/[\w@.]+)*)["']\s*(?::|\bin\b)"""
+    r"""(?:\[|\.get\(|\.pop\(|\bin )\s*f?["']([A-Za-z_]\w*(?:/[\w@.]+)*)["']"""
+    r"""|["']([A-Za-z_]\w*(?:/[\w@.]+)*)["'](?::| in |\s*\])"""
 )
+_DEFINED = re.compile(r"^\s*(?:class|def|async def)\s+(\w+)", re.M)
+MAX_CALL = 4_000
+"""Characters of one call that are read."""
 _DUNDER = re.compile(r"__\w+__")
 
 
@@ -45,6 +46,7 @@ class Library:
         self.codebase = Codebase(files, only=package)
         self._members: dict[str, dict[str, Function | Value | SelfUse]] = {}
         self._signatures: dict[str, Signature | None] = {}
+        self._fields: dict[str, dict[str, Value]] = {}
 
     # ---- Names
 
@@ -125,11 +127,13 @@ class Library:
 
     def fields(self, class_: Class) -> dict[str, Value]:
         """The options of a dataclass, those of its bases in the package included."""
-        found: dict[str, Value] = {}
-        for owner in reversed(self.chain(class_)):
-            if isinstance(owner, Class):
-                found |= {value.name: value for value in owner.fields()}
-        return found
+        if class_.path not in self._fields:
+            found: dict[str, Value] = {}
+            for owner in reversed(self.chain(class_)):
+                if isinstance(owner, Class):
+                    found |= {value.name: value for value in owner.fields()}
+            self._fields[class_.path] = found
+        return self._fields[class_.path]
 
     def constructor(self, class_: Class) -> Signature | None:
         """What the class is called with; None where a base outside the package decides."""
@@ -195,20 +199,28 @@ class Library:
         return found
 
     @cached_property
-    def words(self) -> frozenset[str]:
-        """Every name and word in the source."""
-        return frozenset(word for text in self.texts.values() for word in _WORD.findall(text))
+    def names(self) -> frozenset[str]:
+        """The name of every class, function and method that is defined anywhere."""
+        return frozenset(name for text in self.texts.values() for name in _DEFINED.findall(text))
+
+    def uses_word(self, word: str) -> bool:
+        """Whether a name stands anywhere in the source."""
+        pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+        return any(word in text and pattern.search(text) for text in self.texts.values())
 
     @cached_property
-    def keys(self) -> dict[str, Origin]:
-        """Strings that the source uses as keys, metrics or columns, with one place of each."""
-        found: dict[str, Origin] = {}
+    def keys(self) -> dict[str, dict[str, int]]:
+        """Strings that the source uses as keys, metrics or columns: files with the place of the first."""
+        found: dict[str, dict[str, int]] = {}
         for file, text in self.texts.items():
             for match in _KEY.finditer(text):
-                key = match[1] or match[2]
-                if key not in found:
-                    found[key] = Origin(file, text.count("\n", 0, match.start()) + 1)
+                found.setdefault(match[1] or match[2], {}).setdefault(file, match.start())
         return found
+
+    def key_origin(self, key: str) -> Origin | None:
+        for file, place in self.keys.get(key, {}).items():
+            return Origin(file, self.texts[file].count("\n", 0, place) + 1)
+        return None
 
     @cached_property
     def strings(self) -> frozenset[str]:
@@ -218,20 +230,30 @@ class Library:
         """The files whose source has all the pieces."""
         return frozenset(f for f, text in self.texts.items() if all(piece in text for piece in pieces))
 
-    def calls_of(self, name: str) -> Iterator[tuple[Module, ast.Call]]:
-        """Every call in the package of something called `name`."""
-        for module_path, file in self.codebase.where.items():
-            if f"{name}(" not in self.texts.get(file, ""):
-                continue
-            module = self.codebase.module(module_path)
-            for node in ast.walk(module.tree) if module is not None else ():
-                if isinstance(node, ast.Call):
-                    called = node.func
-                    if (isinstance(called, ast.Name) and called.id == name) or (
-                        isinstance(called, ast.Attribute) and called.attr == name
-                    ):
-                        yield module, node  # type: ignore[misc]
+    def calls_of(self, name: str) -> Iterator[ast.Call]:
+        """Every call in the package of something called `name`, read without parsing whole modules."""
+        pattern = re.compile(rf"(?<!def )(?<!class )(?<![\w]){re.escape(name)}\(")
+        for text in self.texts.values():
+            if f"{name}(" in text:
+                for match in pattern.finditer(text):
+                    call = _call_at(text, match.start())
+                    if call is not None:
+                        yield call
 
-    def short(self, origin: Origin | None) -> str:
-        """A place as reports print it, with the version."""
-        return "" if origin is None else f"{PurePosixPath(origin.file)}:{origin.line} in {self.shown}"
+
+def _call_at(text: str, start: int) -> ast.Call | None:
+    """The call that begins at a place in a text."""
+    end = text.find(")", start)
+    for _ in range(30):
+        if end < 0 or end - start > MAX_CALL:
+            return None
+        piece = text[start : end + 1]
+        if piece.count("(") <= piece.count(")"):
+            try:
+                node = ast.parse(piece, mode="eval").body
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                pass
+            else:
+                return node if isinstance(node, ast.Call) else None
+        end = text.find(")", end + 1)
+    return None

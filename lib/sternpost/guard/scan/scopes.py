@@ -78,7 +78,10 @@ class Scopes:
         for values in reversed(self.values):
             if name in values:
                 return values[name]
-        for entity in self.codebase.member(self.module, name):
+        definitions = self.module.bindings.get(name, [])
+        if any(isinstance(d, Import) and not self.codebase.is_relevant(d.path) for d in definitions):
+            return None
+        for entity in self.codebase.member(self.module, name) if definitions else ():
             if isinstance(entity, Value) and entity.node is not None:
                 return entity.node
             if isinstance(entity, Function):
@@ -126,7 +129,7 @@ class Scopes:
 
     def canonical(self, path: str) -> Meaning | None:
         """A dotted path followed through the project's own imports."""
-        if path.partition(".")[0] not in self.codebase.tops:
+        if path.partition(".")[0] not in self.codebase.tops or not self.codebase.is_relevant(path):
             return Ref(path)
         found = self.codebase.find(path)
         outside = [e for e in found if isinstance(e, External) and self.is_package(e.path)]
@@ -201,7 +204,8 @@ class Scopes:
             return None
         if self.is_package(callee.path):
             return Inst(callee.path) if callee.path.rpartition(".")[2][:1].isupper() else None
-        for entity in self.codebase.find(callee.path) if callee.path.partition(".")[0] in self.codebase.tops else ():
+        inside = callee.path.partition(".")[0] in self.codebase.tops and self.codebase.is_relevant(callee.path)
+        for entity in self.codebase.find(callee.path) if inside else ():
             if isinstance(entity, Class):
                 return Inst(entity.path)
             if isinstance(entity, Function):

@@ -2,6 +2,7 @@
 
 from functools import cached_property
 
+from ..foreign import known_bases
 from ..renames import name_likeness
 from .code import Class, Function, SelfUse, Value
 from .codebase import External, merge
@@ -94,6 +95,11 @@ class Sides:
                     if isinstance(definition, Class) and definition.is_dataclass:
                         found |= {value.name for value in definition.fields()}
         return frozenset(found)
+
+    @cached_property
+    def pinned(self) -> frozenset[str]:
+        """Names of options and members that pinned libraries have: strings that say them mean many things."""
+        return frozenset(fact.name for kind in ("field", "method", "attribute") for fact in known_bases().kind(kind))
 
     @cached_property
     def configs(self) -> list[tuple[Class, Class | None]]:

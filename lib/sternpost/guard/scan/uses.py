@@ -49,7 +49,8 @@ class Uses:
         if self.scopes.is_package(path):
             return True
         if path not in self._interesting:
-            found = self.walker.codebase.find(path) if path.partition(".")[0] in self.walker.codebase.tops else ()
+            inside = path.partition(".")[0] in self.walker.codebase.tops and self.walker.codebase.is_relevant(path)
+            found = self.walker.codebase.find(path) if inside else ()
             found = found or tuple(c for p, c in self.walker.codebase.local_classes.items() if p == path)
             self._interesting[path] = any(
                 isinstance(base, External) and self.scopes.is_package(base.path)
