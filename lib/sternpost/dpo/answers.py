@@ -53,9 +53,12 @@ class Answers:
         return self.sums(torch.ones(self.numbers.shape, device=self.numbers.device))
 
     def sums(self, values: Float[Tensor, "B T"]) -> Float[Tensor, "A"]:
-        """Values per token, added up for each answer."""
-        totals = values.new_zeros(self.count + 1)
-        return totals.index_add(0, self.numbers.flatten(), values.flatten())[: self.count]
+        """Values per token, added up for each answer.
+
+        In float64 where there is such a thing: a loss is made of small differences between large sums.
+        """
+        values = values.flatten() if values.device.type == "mps" else values.flatten().double()
+        return values.new_zeros(self.count + 1).index_add(0, self.numbers.flatten(), values)[: self.count]
 
     def weighted(self, logps: Float[Tensor, "B T"]) -> Float[Tensor, "A"]:
         """Log-probability of each answer, whose tokens may count differently."""

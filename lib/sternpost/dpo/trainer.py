@@ -237,7 +237,7 @@ class DPOTrainer(Trainer):
         shares = 1
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             shares = self.accelerator.num_processes  # the gradient is averaged over ranks, the count is their sum
-        loss = losses.sum() * shares / window[0]
+        loss = (losses.sum() * shares / window[0]).float()
         if "bco_pair" in self.args.loss_type and model.training:
             self.reward_shift.add(bco_shift(pairs, self.args), count)
         metrics = pair_metrics(pairs, losses, scores, answers, self.args.beta)

@@ -122,9 +122,8 @@ def may_keep_rows_apart(model: PreTrainedModel) -> bool:
 def may_branch(model: PreTrainedModel) -> bool:
     """Whether rows may share their beginning: where our own attention can take the place of the model's."""
     config = model.config.get_text_config()
-    replaceable = model.config._attn_implementation in (NAME, "sdpa", "eager")
     capped = getattr(config, "attn_logit_softcapping", None) is not None
-    return may_keep_rows_apart(model) and replaceable and not capped
+    return may_keep_rows_apart(model) and not capped
 
 
 def rows_arguments(model: PreTrainedModel, lengths: RowLengths, device: torch.device) -> dict[str, Any]:
