@@ -30,7 +30,8 @@ class Collection:
     contents: dict[str, bytes] = field(default_factory=dict)
     """The content of every Python file."""
     walked: frozenset[str] = frozenset()
-    reads_source: bool = False
+    source_folders: frozenset[str] = frozenset()
+    """Folders with a file that reads source code: what is searched for there may be the package's."""
 
     @property
     def problems(self) -> list[Problem]:
@@ -50,7 +51,8 @@ def collect(files: Files, package: str) -> Collection:
     walkers = _walk(collection)
     events = [contact for walker in walkers for contact in walker.contacts]
     for walker in walkers:
-        collection.reads_source |= walker.texts.reads_source
+        if "getsource" in walker.module.text or "getfile" in walker.module.text:
+            collection.source_folders |= {walker.module.file.rpartition("/")[0]}
         for word, places in walker.texts.words.items():
             collection.words.setdefault(word, []).extend(places)
     bound = ("self-read", "self-write", "super")

@@ -2,7 +2,9 @@
 
 import ast
 from collections.abc import Iterator
+from typing import Any
 
+from ..facts import Origin
 from ..values import same_value
 from .code import Class, Function
 from .contacts import Contact
@@ -123,26 +125,26 @@ def _misfit_hit(
     before: Signature,
     after: Signature,
     path: str,
-    new_at: object,
+    new_at: Origin | None,
     lines: dict[str, int],
 ) -> Hit:
-    at = {"new_at": new_at}
+    at: dict[str, Any] = {"new_at": new_at}
     if misfit.what == "unexpected":
         fresh = {a.name for a in after.arguments if before.get(a.name) is None}
         alike = most_alike(misfit.name, fresh)
         fix = f"`{alike}` is probably the same thing." if alike else ""
         says = f"`{path}` no longer takes `{misfit.name}`."
         line = lines.get(misfit.name, 0)
-        return make_hit("argument-gone", contact, f"{path}({misfit.name})", says, fix=fix, line=line, **at)  # type: ignore[arg-type]
+        return make_hit("argument-gone", contact, f"{path}({misfit.name})", says, fix=fix, line=line, **at)
     if misfit.what == "missing":
         says = f"`{path}` needs `{misfit.name}` now."
-        return make_hit("argument-required", contact, f"{path}({misfit.name})", says, **at)  # type: ignore[arg-type]
+        return make_hit("argument-required", contact, f"{path}({misfit.name})", says, **at)
     says = f"`{path}` takes {len(after.positional)} arguments by position; this call passes {misfit.name}."
-    return make_hit("argument-gone", contact, path, says, **at)  # type: ignore[arg-type]
+    return make_hit("argument-gone", contact, path, says, **at)
 
 
 def default_changes(
-    contact: Contact, shape: Shape, before: Signature, after: Signature, path: str, new_at: object
+    contact: Contact, shape: Shape, before: Signature, after: Signature, path: str, new_at: Origin | None
 ) -> Iterator[Hit]:
     """Defaults that the call leaves alone and that are others now."""
     given = {*before.positional[: shape.count], *shape.keywords, *contact.words}
@@ -153,7 +155,7 @@ def default_changes(
         if known is not None and known.default is not None and not same_value(known.default, argument.default):
             says = f"The default of `{argument.name}` of `{path}` changed: {known.default} -> {argument.default}."
             fix = f"Pass `{argument.name}={known.default}` to keep what it did."
-            yield make_hit("default-shifted", contact, f"{path}({argument.name})", says, fix=fix, new_at=new_at)  # type: ignore[arg-type]
+            yield make_hit("default-shifted", contact, f"{path}({argument.name})", says, fix=fix, new_at=new_at)
 
 
 def result_changes(
@@ -168,7 +170,7 @@ def result_changes(
     if fits_before and new.results and wanted not in new.results and (tuples or new.results == {"dict"}):
         now = " or ".join(sorted(new.results - {"?", "none"}))
         says = f"`{path}` returns a {now} now; {contact.unpacked} values are taken apart here."
-        at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+        at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
         yield make_hit("result-changed", contact, path, says, **at)
 
 

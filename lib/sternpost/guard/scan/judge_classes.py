@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from typing import Any
 
 from ..facts import Origin
 from ..values import same_value
@@ -29,12 +30,16 @@ def subclass_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
             continue
         now = default_text(value.node)
         known = before.get(name)
-        symbol, at = f"{contact.path}.{name}", {"new_at": sides.new.origin(value)}
+        symbol = f"{contact.path}.{name}"
+        at: dict[str, Any] = {"new_at": sides.new.origin(value)}
         if known is not None and known.node is not None and not same_value(default_text(known.node), now):
             was = default_text(known.node)
             says = f"The default of option `{name}` of `{contact.path}` changed: {was} -> {now}."
             fix = f"Declare `{name}` with {was} to keep what it did."
-            yield make_hit("default-shifted", contact, symbol, says, fix=fix, old_at=sides.old.origin(known), **at)
+            cause = f"default-shifted {known.path}"
+            yield make_hit(
+                "default-shifted", contact, symbol, says, fix=fix, old_at=sides.old.origin(known), cause=cause, **at
+            )
         elif known is None and _switches_on(now):
             says = f"`{contact.path}` has a new option `{name}`, which is {now}."
             yield make_hit("option-new", contact, symbol, says, **at)
@@ -200,7 +205,7 @@ def _dead_override(sides: Sides, contact: Contact, symbol: str, base: str) -> It
 
 
 def _override_fit(sides: Sides, contact: Contact, old: Function, new: Function, symbol: str) -> Iterator[Hit]:
-    at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+    at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
     signature = contact.signature
     assert signature is not None  # asked by the caller
     if old.is_property != new.is_property and (contact.detail == "property") != new.is_property:
@@ -237,7 +242,7 @@ def _override_result(sides: Sides, contact: Contact, old: Function, new: Functio
     if not returned:
         return
     taken = [_taken_apart(sides, contact, side) for side in (sides.old, sides.new)]
-    at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+    at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
     if taken[1] and not returned & taken[1] and (returned & taken[0] or not taken[0]):
         says = f"The base takes apart {_or(taken[1])} from `{contact.name}`; this override returns {_or(returned)}."
         yield make_hit("override-result", contact, symbol, says, **at)

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from .code import Class, Function, Module
 from .codebase import Entity
@@ -81,7 +82,7 @@ def _deprecation_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
             moved = sides.moved_to(f"{contact.path}") if isinstance(new, Class) else None
             fix = f"Use `{moved}`." if moved and moved != contact.path and moved != new.path else ""
             says = f"`{contact.path}` is deprecated from this version on."
-            at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+            at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
             yield make_hit("deprecated", contact, contact.path, says, fix=fix, **at)
 
 
@@ -172,7 +173,7 @@ def _replacement_hits(sides: Sides, contact: Contact, path: str) -> Iterator[Hit
     called = contact.path.rpartition(".")[2] if contact.name == "__init__" else contact.name
     before, after = (calls_misfit(side, called, signature) for side in (sides.old, sides.new))
     broken = sorted(m.name for m in after - before)
-    at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+    at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
     if broken:
         says = f"`{sides.package}` now calls `{path}` with {_listed(broken)}, which the replacement does not take."
         yield make_hit("patch-argument", contact, path, says, fix="Take it, or `**kwargs`.", **at)
@@ -207,7 +208,7 @@ def reflection_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     old, new = sides.old.one(contact.path), sides.new.one(contact.path)
     if old is None or new is None:
         return
-    at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+    at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
     if contact.detail == "names":
         lost = sorted(n for n in sides.old.names_in(contact.path) - sides.new.names_in(contact.path) if n[:1] != "_")
         if lost:

@@ -18,7 +18,7 @@ _TELLING = re.compile(r"[a-z\d]_[a-z\d]|/|[a-z][A-Z]")
 
 def anchor_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     """Text of the package's source that was there and is not any more."""
-    if not sides.collection.reads_source:
+    if contact.place.file.rpartition("/")[0] not in sides.collection.source_folders:
         return
     before = sides.old.holding(contact.words)
     if not before:
@@ -41,7 +41,7 @@ def word_hits(sides: Sides) -> Iterator[Hit]:
     for word in sorted(words & lost.keys() | names):
         for place, guard in sides.collection.words[word]:
             if reached(guard, sides.new.version):
-                firm = word in lost or sides.collection.reads_source
+                firm = word in lost or place.file.rpartition("/")[0] in sides.collection.source_folders
                 yield _word_hit(sides, word, place, "warning" if firm else "note")
     yield from _elsewhere(sides, frozenset(lost))
 

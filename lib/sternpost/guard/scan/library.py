@@ -64,7 +64,7 @@ class Library:
         """The definition behind a path, or what it leads to outside."""
         found = self.find(path)
         inside = [entity for entity in found if not isinstance(entity, External)]
-        return (inside or list(found) or [None])[0]
+        return inside[0] if inside else found[0] if found else None
 
     def class_at(self, path: str) -> Class | None:
         found = self.one(path)

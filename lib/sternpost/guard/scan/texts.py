@@ -32,11 +32,9 @@ class TextReader:
         package = re.escape(walker.package)
         self._path = re.compile(rf"(?<![\w./-]){package}(?:\.[A-Za-z_]\w*)+")
         self.words: dict[str, list[tuple[Place, Guard]]] = {}
-        self.reads_source = "getsource" in walker.module.text
 
-    def string(self, node: ast.Constant) -> None:
+    def string(self, node: ast.Constant, text: str) -> None:
         """A whole string is a path or a word; paths inside longer texts are weaker."""
-        text = node.value
         if len(text) > 20_000:
             return
         if self.walker.package in text:

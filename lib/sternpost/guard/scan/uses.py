@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .code import Class, Function, dotted, imports, last_name
 from .codebase import External
@@ -121,7 +121,7 @@ class Uses:
         unpacked = self.unpacked.get(id(node))
         lines = tuple((k.arg, k.value.lineno) for k in node.keywords if k.arg)
         splatted = tuple(keys.keys) if keys is not None else ()
-        more: dict[str, object] = {"shape": shape, "unpacked": unpacked, "lines": lines, "words": splatted}
+        more: dict[str, Any] = {"shape": shape, "unpacked": unpacked, "lines": lines, "words": splatted}
         callee: Contact | None = None
         if isinstance(node.func, ast.Attribute):
             above = self._super_of(node.func.value)

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Sequence
+from typing import Any
 
 from .code import Class, Module, imports, last_name, tuple_size
 from .codebase import Codebase, External
@@ -35,11 +36,11 @@ class Walker(ast.NodeVisitor):
     def run(self) -> None:
         self.block(self.module.tree.body)
 
-    def add(self, kind: str, path: str, node: ast.AST, name: str = "", **more: object) -> Contact:
+    def add(self, kind: str, path: str, node: ast.AST, name: str = "", **more: Any) -> Contact:
         place = Place(self.module.file, getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
-        given: dict[str, object] = {"guard": self.guard, "class_": self.owner.path if self.owner else ""}
+        given: dict[str, Any] = {"guard": self.guard, "class_": self.owner.path if self.owner else ""}
         given |= {"method": self.method} | more
-        contact = Contact(kind, path, place, name, **given)  # type: ignore[arg-type]
+        contact = Contact(kind, path, place, name, **given)
         self.contacts.append(contact)
         return contact
 
@@ -316,7 +317,7 @@ class Walker(ast.NodeVisitor):
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str):
-            self.texts.string(node)
+            self.texts.string(node, node.value)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         self.texts.joined(node)
