@@ -27,8 +27,10 @@ ADAPTER = "ref"
 def disable_dropout(model: Any) -> None:
     """Set the probability of every dropout layer to zero."""
     for module in model.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):  # a number that attention reads
+            module.attention_dropout = 0.0
 
 
 def load_reference(ref_model: Any, policy: PreTrainedModel, auto_class: Any, args: Any, quantization: Any) -> Any:
@@ -132,18 +134,32 @@ class FollowPolicy(TrainerCallback):
     def __init__(self, reference: Any, accelerator: Accelerator, alpha: float, steps: int) -> None:
         self.reference, self.accelerator, self.alpha, self.steps = reference, accelerator, alpha, steps
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.pairs(kwargs["model"])  # raises before a step is made
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step % self.steps:
             return
-        policy = self.accelerator.unwrap_model(kwargs["model"])
-        if self.reference is None:
-            pairs = adapter_pairs(policy, policy.active_adapter)
-        else:
-            reference = self.accelerator.unwrap_model(self.reference)
-            pairs = list(zip(policy.parameters(), reference.parameters(), strict=True))
-        for own, other in pairs:
+        for own, other in self.pairs(kwargs["model"]):
             with gathered(own, other), torch.no_grad():
                 other.data.lerp_(own.data.to(other.dtype), self.alpha)
+
+    def pairs(self, model: Any) -> list[tuple[nn.Parameter, nn.Parameter]]:
+        """Each parameter of the policy with the one of the reference that follows it.
+
+        Raises:
+            ValueError: the reference is of another shape.
+        """
+        policy = self.accelerator.unwrap_model(model)
+        if self.reference is None:
+            return adapter_pairs(policy, policy.active_adapter)
+        own, other = (list(each.parameters()) for each in (policy, self.accelerator.unwrap_model(self.reference)))
+        if [weight.shape for weight in own] != [weight.shape for weight in other]:
+            raise ValueError(
+                "`sync_ref_model=True` mixes weights of `model` into those of `ref_model`, but their shapes differ. "
+                "Pass a reference of the same architecture (without an adapter), or leave `ref_model` out."
+            )
+        return list(zip(own, other, strict=True))
 
 
 @contextmanager
