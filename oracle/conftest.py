@@ -15,7 +15,8 @@ import pytest
 import torch
 import transformers
 
-DIFFERENCES: dict[str, list[float]] = {"loss": [], "grad_norm": [], "update": []}
+ROOMS = ("sft", "dpo", "reward")
+DIFFERENCES: dict[str, dict[str, list[float]]] = {room: {"loss": [], "grad_norm": [], "update": []} for room in ROOMS}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,22 +28,26 @@ def quiet() -> None:
 
 
 @pytest.fixture
-def differences() -> dict[str, list[float]]:
-    """Relative differences of all cases, for the summary."""
-    return DIFFERENCES
+def differences(request: pytest.FixtureRequest) -> dict[str, list[float]]:
+    """Relative differences of all cases of a room, for the summary."""
+    return DIFFERENCES[request.path.parent.name]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     outcomes = {name: terminalreporter.getreports(name) for name in ("passed", "failed", "error")}
 
-    def count(name: str, test: str) -> int:
-        return sum(test in report.nodeid for report in outcomes[name])
+    def count(outcome: str, room: str, test: str = "") -> int:
+        return sum(f"/{room}/" in report.nodeid and test in report.nodeid for report in outcomes[outcome])
 
     summary = {
-        "cases": sum(count(name, "test_equal") for name in outcomes),
-        "equal": count("passed", "test_equal"),
-        "explained": count("passed", "test_explained"),
-        "failed": len(outcomes["failed"]) + len(outcomes["error"]),
-        "worst": {name: float(f"{max(values):.1e}") for name, values in DIFFERENCES.items() if values},
+        room: {
+            "cases": sum(count(outcome, room, "::test_equal") for outcome in outcomes),
+            "equal": count("passed", room, "::test_equal"),
+            "explained": count("passed", room, "::test_explained"),
+            "failed": count("failed", room) + count("error", room),
+            "worst": {name: float(f"{max(values):.1e}") for name, values in DIFFERENCES[room].items() if values},
+        }
+        for room in ROOMS
+        if any(count(outcome, room) for outcome in outcomes)
     }
-    terminalreporter.write_line("ORACLE " + json.dumps({"sft": summary}))
+    terminalreporter.write_line("ORACLE " + json.dumps(summary))

@@ -25,6 +25,10 @@ TEMPLATE = """\
 {% for tool in tools %}{{ tool | tojson }}
 {% endfor %}<|im_end|>
 {% endif -%}
+{%- if manner -%}
+<|im_start|>manner
+{{ manner }}<|im_end|>
+{% endif -%}
 {%- for message in messages -%}
 {%- if message.role == 'assistant' -%}
 <|im_start|>assistant
@@ -102,4 +106,15 @@ def build(name: str) -> Any:
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(4)  # the usual start is so small that all tokens are nearly equally likely
+    return model
+
+
+def build_other(name: str) -> Any:
+    """A model that says nearly the same: a reference that differs from the policy already in the first step."""
+    model = build(name)
+    torch.manual_seed(7)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.add_(torch.randn_like(parameter), alpha=0.02 * parameter.std().item())
     return model

@@ -1,34 +1,17 @@
 """The table of cases that must be equal in both libraries: formats x masks x layouts x losses x models x adapters."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
-WHOLE = {"per_device_train_batch_size": 64}
-"""All rows in one batch, so that it does not matter which rows are packed together, nor in which order."""
-PADDED = {"padding_free": False}
+from ..case import ONE_ROW, PADDED, WHOLE, Case, accumulated
+
 END_TO_END = {"padding_free": True, "max_length": None}  # TRL lays rows end to end only if it need not truncate
-ONE_ROW = {"per_device_train_batch_size": 1}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One training run. `peer` and `ours` are options of one library only, where the two need others for the same."""
-
-    rows: str
-    options: dict[str, Any] = field(default_factory=dict)
-    model: str = "tied"
-    lora: bool = False
-    peer: dict[str, Any] = field(default_factory=dict)
-    ours: dict[str, Any] = field(default_factory=dict)
-    compare_metrics: bool = True
+MEANS = ("entropy", "mean_token_accuracy", "aux_loss")
+"""Metrics that the peer averages over micro-batches."""
 
 
 def packed(strategy: str, length: int = 64) -> dict[str, Any]:
+    """One batch, so that it does not matter which rows are packed together, nor in which order."""
     return WHOLE | {"packing": True, "packing_strategy": strategy, "max_length": length}
-
-
-def accumulated(steps: int, rows: int = 1) -> dict[str, Any]:
-    return {"per_device_train_batch_size": rows, "gradient_accumulation_steps": steps}
 
 
 FORMATS = {
@@ -86,8 +69,8 @@ LOSSES = {
     "dft": Case("messages", {"loss_type": "dft"}),
     "dft, completions": Case("prompt_completion", {"loss_type": "dft"}),
     "dft, packed": Case("messages", packed("bfd") | {"loss_type": "dft"}),
-    "dft, accumulated": Case("messages", accumulated(4) | {"loss_type": "dft"}, compare_metrics=False),
-    "dft, LoRA": Case("messages", {"loss_type": "dft"}, lora=True),
+    "dft, accumulated": Case("messages", accumulated(4) | {"loss_type": "dft"}, unlike=MEANS),
+    "dft, LoRA": Case("messages", {"loss_type": "dft"}, adapter="new"),
 }
 MODELS = {
     "untied head": Case("messages", model="untied"),
@@ -97,11 +80,11 @@ MODELS = {
     "scaled logits": Case("messages", model="scaled"),
     "scaled logits, packed": Case("messages", packed("bfd"), model="scaled"),
     "learned positions, end to end": Case("messages", END_TO_END, model="positions"),
-    "LoRA": Case("messages", lora=True),
-    "LoRA, completions": Case("prompt_completion_chat", lora=True),
-    "LoRA, packed": Case("messages", packed("bfd"), lora=True),
-    "LoRA, accumulated": Case("messages", accumulated(4), lora=True, compare_metrics=False),
-    "LoRA, gradient checkpointing": Case("messages", {"gradient_checkpointing": True}, lora=True),
+    "LoRA": Case("messages", adapter="new"),
+    "LoRA, completions": Case("prompt_completion_chat", adapter="new"),
+    "LoRA, packed": Case("messages", packed("bfd"), adapter="new"),
+    "LoRA, accumulated": Case("messages", accumulated(4), adapter="new", unlike=MEANS),
+    "LoRA, gradient checkpointing": Case("messages", {"gradient_checkpointing": True}, adapter="new"),
     "experts": Case("messages", model="moe"),
     "experts, padded": Case("messages", PADDED, model="moe"),
     "experts, completions": Case("prompt_completion", model="moe"),
@@ -109,15 +92,15 @@ MODELS = {
     "experts, wrapped": Case("messages", packed("wrapped"), model="moe"),
     "experts, router_aux_loss_coef=0": Case("messages", {"router_aux_loss_coef": 0.0}, model="moe"),
     "experts, router_aux_loss_coef=0.5": Case("messages", {"router_aux_loss_coef": 0.5}, model="moe"),
-    "experts, accumulated": Case("messages", accumulated(4), model="moe", compare_metrics=False),
-    "experts, LoRA": Case("messages", model="moe", lora=True),
+    "experts, accumulated": Case("messages", accumulated(4), model="moe", unlike=MEANS),
+    "experts, LoRA": Case("messages", model="moe", adapter="new"),
 }
 STEPS = {
     "one row a step": Case("messages", accumulated(1)),
-    "accumulated": Case("messages", accumulated(4), compare_metrics=False),
-    "accumulated pairs": Case("messages", accumulated(4, rows=2), compare_metrics=False),
-    "accumulated packs": Case("text", packed("bfd", 48) | accumulated(4), compare_metrics=False),
-    "accumulated against one batch": Case("messages", peer=accumulated(4), compare_metrics=False),
+    "accumulated": Case("messages", accumulated(4), unlike=MEANS),
+    "accumulated pairs": Case("messages", accumulated(4, rows=2), unlike=MEANS),
+    "accumulated packs": Case("text", packed("bfd", 48) | accumulated(4), unlike=MEANS),
+    "accumulated against one batch": Case("messages", peer=accumulated(4), unlike=MEANS),
     "gradient checkpointing": Case("messages", {"gradient_checkpointing": True}),
     "truncated": Case("messages", {"max_length": 20}),
     "truncated, end kept": Case("messages", {"max_length": 20, "truncation_mode": "keep_end"}),

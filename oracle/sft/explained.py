@@ -1,31 +1,17 @@
 """Where the two libraries differ, and why. Each entry proves that the difference is exactly the one it names."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import pytest
 import torch
-from datasets import Dataset
 
-from . import data, models
-from .cases import ONE_ROW, PADDED, WHOLE, Case, accumulated
-from .train import Run, train, trainer
-
-EXACT = 1e-5
-
-
-def run(library: str, case: Case, **options: object) -> Run:
-    own = case.peer if library == "trl" else case.ours
-    return train(library, data.build(case.rows), case.model, case.options | own | options, case.lora)
+from .. import models
+from ..case import ONE_ROW, PADDED, WHOLE, Case, accumulated
+from ..compare import TOLERANCE, Difference, same
+from ..rows import Rows, build
+from ..train import make_trainer
+from .run import run
 
 
-def same(one: Run, other: Run) -> bool:
-    """Whether two runs agree in every step."""
-    pairs = zip(one.losses + one.grad_norms, other.losses + other.grad_norms, strict=True)
-    return all(a == pytest.approx(b, rel=EXACT) for a, b in pairs)
-
-
-def mean_loss(rows: data.Rows, model: str) -> float:
+def mean_loss(rows: Rows, model: str) -> float:
     """Negative log-likelihood per predicted token by the definition, each row by itself."""
     policy, tokenizer = models.build(model), models.tokenizer()
     total, count = 0.0, 0
@@ -52,12 +38,12 @@ def completion_mask_by_default() -> None:
 def tokens_that_are_never_predicted() -> None:
     case = Case("messages", PADDED, model="positions")
     peer, ours = run("trl", case), run("sternpost", case)
-    batch = data.build("messages")[:4]
-    assert ours.losses[0] == pytest.approx(mean_loss(batch, "positions"), rel=EXACT)
+    batch = build("messages")[:4]
+    assert ours.losses[0] == pytest.approx(mean_loss(batch, "positions"), rel=TOLERANCE)
     batch_tokens = sum(len(models.tokenizer().apply_chat_template(row["messages"])["input_ids"]) for row in batch)
     predicted = batch_tokens - len(batch)
-    assert peer.losses[0] == pytest.approx(ours.losses[0] * predicted / batch_tokens, rel=EXACT)
-    assert peer.grad_norms[0] == pytest.approx(ours.grad_norms[0] * predicted / batch_tokens, rel=EXACT)
+    assert peer.losses[0] == pytest.approx(ours.losses[0] * predicted / batch_tokens, rel=TOLERANCE)
+    assert peer.grad_norms[0] == pytest.approx(ours.grad_norms[0] * predicted / batch_tokens, rel=TOLERANCE)
 
 
 def metrics_of_accumulated_batches() -> None:
@@ -67,22 +53,21 @@ def metrics_of_accumulated_batches() -> None:
     together = run("trl", case, max_steps=1)
     assert same(peer, ours)
     for name in ("entropy", "mean_token_accuracy"):
-        assert ours.metrics[0][name] == pytest.approx(together.metrics[0][name], rel=EXACT)
+        assert ours.metrics[0][name] == pytest.approx(together.metrics[0][name], rel=TOLERANCE)
         mean_of_means = sum(step[name] for step in singles.metrics) / 4
-        assert peer.metrics[0][name] == pytest.approx(mean_of_means, rel=EXACT)
+        assert peer.metrics[0][name] == pytest.approx(mean_of_means, rel=TOLERANCE)
 
 
 def loss_of_evaluation() -> None:
-    rows = data.build("messages")
+    rows = build("messages")
+    case = Case("messages", ONE_ROW | {"per_device_eval_batch_size": 5}, evaluated=True)
     evaluated = {
-        library: trainer(library, rows, "tied", ONE_ROW | {"per_device_eval_batch_size": 5},
-                         eval_dataset=Dataset.from_list(rows)).evaluate()
-        for library in ("trl", "sternpost")
-    }  # fmt: skip
-    assert evaluated["sternpost"]["eval_loss"] == pytest.approx(mean_loss(rows, "tied"), rel=EXACT)
+        library: make_trainer(library, "SFT", case, models.build("tied")).evaluate() for library in ("trl", "sternpost")
+    }
+    assert evaluated["sternpost"]["eval_loss"] == pytest.approx(mean_loss(rows, "tied"), rel=TOLERANCE)
     batches = [rows[:5], rows[5:10], rows[10:]]
     by_rows = sum(mean_loss(batch, "tied") * len(batch) for batch in batches) / len(rows)
-    assert evaluated["trl"]["eval_loss"] == pytest.approx(by_rows, rel=EXACT)
+    assert evaluated["trl"]["eval_loss"] == pytest.approx(by_rows, rel=TOLERANCE)
     assert by_rows != pytest.approx(mean_loss(rows, "tied"), rel=1e-4)
 
 
@@ -100,14 +85,6 @@ def offloading_without_accelerator() -> None:
     assert same(run("sternpost", case, activation_offloading=True), run("trl", case))
     with pytest.raises(AttributeError):
         run("trl", case, activation_offloading=True)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One difference, which library is right, and the proof that it is this and nothing else."""
-
-    reason: str
-    proof: Callable[[], None]
 
 
 EXPLAINED = {

@@ -1,10 +1,11 @@
-"""Rows in every format that the library accepts, with lengths that differ."""
+"""Rows in every format that the libraries accept, with lengths that differ."""
 
+import json
 import random
 from collections.abc import Callable
 from typing import Any
 
-from .models import sentence, tokenizer
+from .models import TEXT, sentence, tokenizer
 
 COUNT = 12
 Rows = list[dict[str, Any]]
@@ -104,6 +105,73 @@ def tokenized_assistant(draw: random.Random) -> dict[str, Any]:
     return {"input_ids": tokens, "assistant_masks": [*mask[:-1], 1]}
 
 
+# ---- Pairs of answers
+
+
+def pair(draw: random.Random) -> dict[str, Any]:
+    """Text. Both answers begin with other words, so that the prompt is the same with and without a column for it."""
+    first, second = draw.sample(TEXT.split(), 2)
+    asked, _ = lengths(draw)
+    return {
+        "prompt": sentence(draw, asked),
+        "chosen": f" {first} {sentence(draw, lengths(draw)[1])}",
+        "rejected": f" {second} {sentence(draw, lengths(draw)[1])}",
+    }
+
+
+def pair_implicit(draw: random.Random) -> dict[str, Any]:
+    row = pair(draw)
+    return {name: row["prompt"] + row[name] for name in ("chosen", "rejected")}
+
+
+def pair_merging(draw: random.Random) -> dict[str, Any]:
+    """The prompt ends inside a word that the tokenizer knows as one token with what one or both answers begin with."""
+    row = pair(draw)
+    word = draw.choice(["post", "s", " rudder"])
+    return {
+        "prompt": row["prompt"] + " stern",
+        "chosen": "post" + row["chosen"],
+        "rejected": word + row["rejected"],
+    }
+
+
+def pair_chat(draw: random.Random) -> dict[str, Any]:
+    prompt = messages(draw)["messages"][:-1]
+    return {"prompt": prompt, "chosen": turn(draw)[-1:], "rejected": turn(draw)[-1:]}
+
+
+def pair_chat_implicit(draw: random.Random) -> dict[str, Any]:
+    row = pair_chat(draw)
+    return {name: row["prompt"] + row[name] for name in ("chosen", "rejected")}
+
+
+def pair_turns(draw: random.Random) -> dict[str, Any]:
+    """Answers of several turns, one of which begins like the other."""
+    row = pair_chat(draw)
+    return row | {"chosen": row["chosen"] + turn(draw), "rejected": row["chosen"] + turn(draw)}
+
+
+def pair_tools(draw: random.Random) -> dict[str, Any]:
+    row = tools(draw)
+    return {
+        "prompt": row["messages"][:1],
+        "chosen": row["messages"][1:],
+        "rejected": [{"role": "assistant", "content": sentence(draw, lengths(draw)[1])}],
+        "tools": row["tools"],
+    }
+
+
+def pair_tools_text(draw: random.Random) -> dict[str, Any]:
+    """Tools as JSON."""
+    row = pair_tools(draw)
+    return row | {"tools": json.dumps(row["tools"])}
+
+
+def pair_options(draw: random.Random) -> dict[str, Any]:
+    """Each row has values of its own for the chat template."""
+    return pair_chat(draw) | {"chat_template_kwargs": {"manner": draw.choice(TEXT.split())}}
+
+
 FORMATS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
     made.__name__: made
     for made in (
@@ -119,6 +187,15 @@ FORMATS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
         tokenized_labels,
         tokenized_completion,
         tokenized_assistant,
+        pair,
+        pair_implicit,
+        pair_merging,
+        pair_chat,
+        pair_chat_implicit,
+        pair_turns,
+        pair_tools,
+        pair_tools_text,
+        pair_options,
     )
 }
 

@@ -1,0 +1,34 @@
+"""A training run that must be the same in both libraries."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+ONE_ROW = {"per_device_train_batch_size": 1}
+WHOLE = {"per_device_train_batch_size": 64}
+"""All rows in one batch."""
+PADDED = {"padding_free": False}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training run. `peer` and `ours` are options of one library only, where the two need others for the same."""
+
+    rows: str
+    options: dict[str, Any] = field(default_factory=dict)
+    model: str = "tied"
+    adapter: str | None = None
+    """`new`: the trainer makes it; `given`: the model comes with one that has been trained."""
+    peer: dict[str, Any] = field(default_factory=dict)
+    ours: dict[str, Any] = field(default_factory=dict)
+    evaluated: bool = False
+    """Whether an evaluation of all rows follows the training."""
+    unlike: tuple[str, ...] = ()
+    """Metrics that differ for a reason that is proven among the explained differences."""
+
+    def arguments(self, library: str, **more: Any) -> dict[str, Any]:
+        """The options of one library."""
+        return self.options | (self.peer if library == "trl" else self.ours) | more
+
+
+def accumulated(steps: int, rows: int = 1) -> dict[str, Any]:
+    return {"per_device_train_batch_size": rows, "gradient_accumulation_steps": steps}

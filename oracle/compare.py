@@ -1,0 +1,52 @@
+"""What it means that two runs are equal, or that a difference is explained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import pytest
+
+from .train import Run
+
+TOLERANCE = 1e-5
+METRIC_TOLERANCE = {"rel": 1e-4, "abs": 1e-5}
+"""Absolute for metrics that are small differences of large log-probabilities."""
+UPDATE_TOLERANCE = 2e-4
+"""Of all trained weights together after some steps: a float32 weight near one moves in steps of 1e-7."""
+
+
+def relative(ours: float, peer: float) -> float:
+    return abs(ours - peer) / max(abs(peer), 1e-12)
+
+
+def check_equal(ours: Run, peer: Run, unlike: tuple[str, ...], differences: dict[str, list[float]]) -> None:
+    """Assert that every step has the same loss, gradient norm and metrics, and that both end at the same weights."""
+    loss = max(relative(a, b) for a, b in zip_longest(ours.losses, peer.losses, fillvalue=0.0))
+    norm = max(relative(a, b) for a, b in zip_longest(ours.grad_norms, peer.grad_norms, fillvalue=0.0))
+    update = float((ours.change - peer.change).norm() / peer.change.norm())
+    for kind, value in (("loss", loss), ("grad_norm", norm), ("update", update)):
+        differences[kind].append(value)
+    assert ours.learned == peer.learned > 0
+    assert loss <= TOLERANCE
+    assert norm <= TOLERANCE
+    assert update <= UPDATE_TOLERANCE
+    for mine, theirs in zip(ours.metrics, peer.metrics, strict=True):
+        assert mine.keys() == theirs.keys()
+        compared = [name for name in theirs if name.removeprefix("eval_") not in unlike]
+        assert compared
+        for name in compared:
+            assert mine[name] == pytest.approx(theirs[name], **METRIC_TOLERANCE), name
+
+
+def same(one: Run, other: Run) -> bool:
+    """Whether two runs have the same loss and gradient norm in every step."""
+    pairs = zip(one.losses + one.grad_norms, other.losses + other.grad_norms, strict=True)
+    return all(a == pytest.approx(b, rel=TOLERANCE) for a, b in pairs)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference, which library is right, and the proof that it is this and nothing else."""
+
+    reason: str
+    proof: Callable[[], None]

@@ -1,0 +1,15 @@
+"""Loss, gradient norm, update and metrics of DPO agree with TRL's in every case, or differ for a proven reason."""
+
+import pytest
+
+from ..compare import check_equal
+from .cases import CASES
+from .run import run
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equal(name: str, differences: dict[str, list[float]]) -> None:
+    """Every step of both libraries has the same loss and gradient norm, and ends at the same weights."""
+    case = CASES[name]
+    unlike = case.unlike + ("num_tokens",) * case.shares
+    check_equal(run("sternpost", case), run("trl", case), unlike, differences)
