@@ -1,0 +1,81 @@
+"""Ready-made rewards follow their papers' rules."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sternpost.rewards import (
+    get_cosine_scaled_reward,
+    get_repetition_penalty_reward,
+    get_soft_overlong_punishment,
+    think_format_reward,
+)
+from sternpost.rewards.math import accuracy_reward, reasoning_accuracy_reward
+
+
+@pytest.mark.parametrize(
+    ("text", "reward"),
+    [
+        ("<think>a\nb</think>42", 1),
+        ("<think></think>", 1),
+        ("42", 0),
+        ("a<think>b</think>42", 0),
+        ("<think>b", 0),
+        ("<think>a</think>b<think>c</think>", 0),
+        ("<think><think>a</think>b", 0),
+        ("<think>a</think>b</think>", 0),
+    ],
+)
+def test_one_thought_at_the_start(text, reward):
+    """Text and messages alike."""
+    assert think_format_reward([text]) == [reward]
+    assert think_format_reward([[{"role": "assistant", "content": text}]]) == [reward]
+
+
+def test_repetition():
+    """By hand: 'a b a b a' has the pairs ab ba ab ba, two of four different."""
+    reward = get_repetition_penalty_reward(ngram_size=2, max_penalty=-1.0)
+    assert reward(["a b a b a", "a b c d", "a", "A b a B a"]) == [-0.5, 0.0, 0.0, -0.5]
+    for options in ({"max_penalty": 1.0}, {"ngram_size": 0}):
+        with pytest.raises(ValueError, match=f"`{next(iter(options))}="):
+            get_repetition_penalty_reward(**options)
+
+
+@given(st.integers(0, 130))
+def test_overlong_answers_are_punished_softly(length):
+    """DAPO, eq. 13, piece by piece."""
+    (reward,) = get_soft_overlong_punishment(100, 20)(completion_ids=[[0] * length])
+    expected = 0 if length <= 80 else (80 - length) / 20 if length <= 100 else -1
+    assert reward == pytest.approx(expected)
+
+
+def test_overlong_zone_must_fit():
+    """It is no longer than a completion."""
+    with pytest.raises(ValueError, match="`soft_punish_cache=30`"):
+        get_soft_overlong_punishment(20, 30)
+
+
+@pytest.mark.parametrize("length", [0, 5, 10, 20])
+def test_short_right_answers_and_long_wrong_ones_are_better(length):
+    """Cosines between the bounds."""
+    reward = get_cosine_scaled_reward(max_len=10)
+    right, wrong = reward(
+        completions=[r"\boxed{4}", r"\boxed{5}"], completion_ids=[[0] * length] * 2, solution=["$4$", "$4$"]
+    )
+    cosine = math.cos(math.pi * min(length / 10, 1))
+    assert right == pytest.approx(0.5 + 0.25 * (1 + cosine))
+    assert wrong == pytest.approx(-0.5 - 0.25 * (1 + cosine))
+
+
+def test_answers_are_compared_by_value():
+    """Other spellings of the solution are right; a solution that cannot be read says nothing."""
+    completions = [r"so \boxed{\frac{1}{2}}", r"\boxed{0.5}", r"\boxed{2}", "I do not know", r"\boxed{1}"]
+    assert accuracy_reward(completions, [r"$\frac{1}{2}$"] * 4 + ["what?"]) == [1.0, 1.0, 0.0, 0.0, None]
+
+
+def test_only_what_follows_the_reasoning_counts():
+    """Reasoning that never ends gets nothing."""
+    completions = [r"<think>\boxed{3}</think>\boxed{4}", r"<think>\boxed{4}"]
+    assert reasoning_accuracy_reward(completions, ["$4$", "$4$"]) == [1.0, 0.0]
