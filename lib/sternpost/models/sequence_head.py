@@ -4,12 +4,15 @@ import copy
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
+import torch
 from accelerate.utils import is_peft_model
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_layers import GenericForSequenceClassification
+from transformers.modeling_outputs import SequenceClassifierOutputWithPast
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +37,10 @@ class AutoSequenceScorer:
             ValueError: the checkpoint has a head for several labels, or no model class.
         """
         location = {option: kwargs[option] for option in LOCATION if option in kwargs}
-        register_scorer(AutoConfig.from_pretrained(name, **location))
+        kind = scorer_class(AutoConfig.from_pretrained(name, **location))
         with withheld_report() as reports:
             try:
-                model, loading = AutoModelForSequenceClassification.from_pretrained(
-                    name, num_labels=1, output_loading_info=True, **kwargs
-                )
+                model, loading = kind.from_pretrained(name, num_labels=1, output_loading_info=True, **kwargs)
             except RuntimeError as error:
                 if "mismatched" not in str(error):
                     raise
@@ -60,8 +61,8 @@ class AutoSequenceScorer:
         return model
 
 
-def register_scorer(config: PreTrainedConfig) -> None:
-    """Give an architecture that has no sequence-classification model in transformers one: the same head on its body.
+def scorer_class(config: PreTrainedConfig) -> Any:
+    """What loads models of an architecture: transformers' own class, or where it has none the same head on the body.
 
     Raises:
         ValueError: it has no body either.
@@ -69,14 +70,30 @@ def register_scorer(config: PreTrainedConfig) -> None:
     kind = type(config)
     remote = "AutoModelForSequenceClassification" in (getattr(config, "auto_map", None) or {})
     if remote or kind in AutoModelForSequenceClassification._model_mapping:
-        return
+        return AutoModelForSequenceClassification
     if kind not in AutoModel._model_mapping:
         raise ValueError(f"transformers has no model for a {kind.__name__}, so it cannot be given a head.")
-    body = AutoModel._model_mapping[kind]
+    return with_new_class(AutoModel._model_mapping[kind])
+
+
+class LastTokenScore(GenericForSequenceClassification):
+    """The head that transformers gives to decoders, for those that it has none for; read where theirs is read."""
+
+    def forward(self, input_ids: Tensor, **kwargs: Any) -> SequenceClassifierOutputWithPast:
+        kwargs = {name: value for name, value in kwargs.items() if value is not None}
+        hidden = self.base_model(input_ids, **{**kwargs, "use_cache": False}).last_hidden_state
+        real = (input_ids != self.config.get_text_config().pad_token_id).int()
+        ends = (real * torch.arange(real.size(1), device=real.device)).argmax(1)
+        return SequenceClassifierOutputWithPast(logits=self.score(hidden[torch.arange(len(ends)), ends]))
+
+
+@cache
+def with_new_class(body: Any) -> Any:
+    """A sequence-classification model of the architecture of `body`."""
     parent = next(base for base in body.__mro__[1:] if issubclass(base, PreTrainedModel))
     name = body.__name__.removesuffix("Model") + "ForSequenceClassification"
     prefix = {"base_model_prefix": parent.base_model_prefix or "model"}
-    AutoModelForSequenceClassification.register(kind, type(name, (GenericForSequenceClassification, parent), prefix))
+    return type(name, (LastTokenScore, parent), prefix)
 
 
 @contextmanager
