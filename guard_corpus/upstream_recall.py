@@ -19,7 +19,7 @@ RULES = {
     "EXP": ("name-", "module-"),
     "MOD": ("name-", "module-"),
     "OBJ": ("name-", "method-", "attribute-", "hook-"),
-    "PAR": ("argument-", "name-"),
+    "PAR": ("argument-", "field-", "name-"),
     "FLD": ("field-", "attribute-"),
     "DEF": ("field-default", "argument-default"),
     "INH": ("field-default", "argument-default"),

@@ -7,7 +7,7 @@ import pytest
 from sternpost.guard.diff import compare
 from sternpost.guard.facts import Fact, make_fact
 from sternpost.guard.findings import judge
-from sternpost.guard.renames import MAX_CANDIDATES, match, name_likeness, names_alike
+from sternpost.guard.renames import MAX_PAIRS, match, name_likeness, names_alike
 
 from . import trees
 
@@ -80,7 +80,7 @@ def metrics(names: list[str]) -> list[Fact]:
 
 def test_a_new_package_is_not_searched_for_renames():
     """Comparing every pair of thousands takes minutes and finds nothing that a person would believe."""
-    many = metrics([f"metric_{i}" for i in range(MAX_CANDIDATES + 1)])
+    many = metrics([f"metric_{i}" for i in range(MAX_PAIRS + 1)])
     assert match(many, metrics(["metric_x"]), names_alike) == {}
     assert match(many[:3], metrics(["metric_x"]), names_alike) != {}
 

@@ -26,7 +26,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Warned:
-    """A deprecation that is told when the code runs."""
+    """What is told when the code runs, by a warning or in the log."""
 
     message: str
     via: str
@@ -34,6 +34,10 @@ class Warned:
     guard: str
     """The test under which it is told, as source."""
     line: int
+
+    @property
+    def deprecates(self) -> bool:
+        return _DEPRECATED.search(self.message) is not None
 
 
 @dataclass
@@ -212,7 +216,7 @@ class _Reader:
 
     def _warning(self, node: ast.Call, name: str, owner: str, guard: str) -> None:
         message = _text(node.args[0]) if node.args else None
-        if message is None or not _DEPRECATED.search(message):
+        if message is None or not message.strip("*"):
             return
         given = [*node.args[1:], *(keyword.value for keyword in node.keywords if keyword.arg == "category")]
         category = next((_last(value) for value in given if _last(value).endswith("Warning")), "UserWarning")

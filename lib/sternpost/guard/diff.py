@@ -58,7 +58,7 @@ class ObjectDiff:
             if fact.kind == "module":
                 also = [f.owner for f in lost if f.kind != "alias" and _inside(f.owner, {fact.owner})]
             else:
-                also = [f.owner for f in lost if f is not fact and self.old.home(f.owner) == fact.owner]
+                also = [p for p in self.old.paths.get(fact.owner, ()) if p != fact.owner and p not in self.new.names]
             op: Op = "renamed" if fact.owner in self.renamed else "removed"
             now = self.new.names[self.renamed[fact.owner]] if op == "renamed" else self._survivor(fact)
             near = self._near(fact.owner.rpartition(".")[0])
@@ -66,8 +66,8 @@ class ObjectDiff:
 
     def _survivor(self, fact: Fact) -> Fact | None:
         """Another public path under which a lost name can still be imported."""
-        home = self.old.home(fact.owner)
-        paths = (path for path in self.old.names if path in self.new.names and self.old.home(path) == home)
+        home = self.old.home(fact.owner) or fact.owner
+        paths = (path for path in self.old.paths[home] if path in self.new.names)
         return next((self.new.names[path] for path in paths if self.new.names[path].kind != "name"), None)
 
     def _renamed_names(self) -> dict[str, str]:
@@ -148,8 +148,10 @@ class ObjectDiff:
     def _choices(self, before: str, after: str) -> Iterator[Change]:
         """Choices that are gone; where none are left any value may be accepted."""
         old, new = self.old.owned("choice", before), self.new.owned("choice", after)
-        declared = any(fact.get("seen") is None for fact in old)
-        if declared and any(fact.get("seen") for fact in new):
+        declared = [[fact for fact in side if fact.get("seen") is None] for side in (old, new)]
+        if all(declared):
+            old, new = (tuple(side) for side in declared)
+        elif any(declared):
             return  # what code compares with may be less than what it accepts
         if old and new:
             yield from keyed(old, new, new[0].origin)

@@ -30,6 +30,7 @@ KINDS = {
     "python": "the supported versions of Python",
     "extra": "an optional set of dependencies that can be installed by name",
     "key": "a string under which code of a module reads or writes rows and batches",
+    "warning": "what public code warns of, by the beginning of its text, and how (`via` a warning or the log)",
     "deprecation": "what the code says will go (`until` a version), and how it says so (`via` a warning or the log)",
     "dependency": "a required package with its version range; of an extra, when the owner is `name[extra]`",
 }
@@ -148,6 +149,14 @@ class Snapshot:
 
     def kind(self, kind: str) -> tuple[Fact, ...]:
         return tuple(fact for fact in self.facts if fact.kind == kind)
+
+    @cached_property
+    def paths(self) -> dict[str, list[str]]:
+        """Home -> every path under which its object can be found."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in self.names:
+            found[self.home(path) or path].append(path)
+        return found
 
     def home(self, path: str) -> str | None:
         """The path under which the facts of an object are kept, for any of its public paths."""

@@ -55,6 +55,8 @@ def judge(changes: Iterable[Change], rules: Iterable[Rule] | None = None) -> lis
 def _cause(rule: Rule, change: Change) -> object:
     """Changes with the same cause compare equal: one of a private base shows in every class that inherits from it."""
     inherited = change.fact.get("from")
+    if rule.id == "warning-silenced":
+        return (rule.id, change.before)  # who stops warning does so everywhere
     if inherited is None:
         return (rule.id, change.fact.key, change.op, change.also)
     return (rule.id, inherited, change.fact.kind, change.fact.name, change.before, change.after)
@@ -102,7 +104,7 @@ def _finding(rule: Rule, change: Change) -> Finding:
         old_at=old.origin if old else None,
         new_at=new.origin if new and new.origin else change.near,
         tier=change.tier,
-        also=change.also if change.kind in NAMES else (),
+        also=change.also if change.kind in (*NAMES, "key", "metric") else (),
     )
 
 

@@ -9,7 +9,7 @@ from .renames import match, names_alike
 from .values import same_value
 
 FLAT = (
-    *("row", "column", "batch", "metric", "key", "checkpoint", "deprecation"),
+    *("row", "column", "batch", "metric", "key", "checkpoint", "warning", "deprecation"),
     *("command", "flag", "script", "python", "extra", "dependency"),
 )
 """Kinds of facts that stand by themselves: they belong to a room, a command or the distribution."""

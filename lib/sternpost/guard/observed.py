@@ -51,6 +51,7 @@ class Observer:
             yield from self._metrics(home, class_)
             yield from self._accepted(class_)
         yield from self._keys()
+        yield from self._warnings()
         yield from self._commands()
 
     # ---- Metrics and keys
@@ -82,6 +83,21 @@ class Observer:
                     found.setdefault(key, line)
             for key, line in found.items():
                 yield make_fact("key", module, key, Origin(self._shown(module), line))
+
+    def _warnings(self) -> Iterator[Fact]:
+        """Of the public classes and functions; the text is known by its beginning, so that a better wording is none."""
+        for home, class_ in self.classes.items():
+            for name in _methods(class_):
+                body = self.bodies.of(class_.members[name])  # type: ignore[arg-type]
+                yield from self._warned(home, body, class_)
+        for home, function in self.functions.items():
+            yield from self._warned(home, self.bodies.of(function), function)
+
+    def _warned(self, home: str, body: Body | None, thing: griffe.Object) -> Iterator[Fact]:
+        for warned in body.warned if body else ():
+            start = "-".join(re.findall(r"\w+", warned.message)[:8]).lower()
+            if start and not warned.deprecates:
+                yield make_fact("warning", home, start, Origin(self._file(thing), warned.line), via=warned.via)
 
     # ---- Accepted values
 
@@ -136,6 +152,8 @@ class Observer:
 
     def _deprecations(self, owner: str, names: set[str], body: Body, file: str) -> Iterator[Fact]:
         for warned in body.warned:
+            if not warned.deprecates:
+                continue
             subject = _subject(warned, names)
             use = _USE.search(warned.message)
             yield make_fact(
@@ -186,4 +204,5 @@ def _subject(warned: Warned, names: set[str]) -> str:
     )
     quoted = [next(filter(None, match)) for match in _QUOTED.findall(warned.message)]
     words = [re.split(r"[=(\s]", word, maxsplit=1)[0].rpartition(".")[2] for word in quoted]
+    names = names - {"self", "cls"}
     return next((name for name in (*[w for w in words if w in tested], *words, *tested) if name in names), "")

@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
-from .facts import Fact
+from .facts import INTERNAL, Fact
 
-MAX_CANDIDATES = 300
-"""Beyond this many lost or new things of one kind every pair is no longer compared: such a diff is a new package."""
+MAX_PAIRS = 90_000
+"""Beyond this many pairs of lost and new things of one kind they are not compared: such a diff is a new package."""
 
 _PLAIN_DEFAULTS = {None, "None", "False", "True", "0", "1", "''", "[]", "{}"}
 """Defaults that so many options have that sharing one says nothing."""
@@ -17,9 +18,12 @@ def match(lost: Sequence[Fact], fresh: Sequence[Fact], alike: Callable[[Fact, Fa
 
     `alike` gives a score; pairs below 1 are no pairs.
     """
-    if not lost or not fresh or len(lost) > MAX_CANDIDATES or len(fresh) > MAX_CANDIDATES:
-        return {}
-    scored = [(alike(old, new), old.key, new.key, old, new) for old in lost for new in fresh]
+    scored = []
+    for kind in {fact.kind for fact in lost}:
+        before = [fact for fact in lost if fact.kind == kind]
+        after = [fact for fact in fresh if fact.kind == kind]
+        if len(before) * len(after) <= MAX_PAIRS:
+            scored += [(alike(old, new), old.key, new.key, old, new) for old in before for new in after]
     pairs: dict[Fact, Fact] = {}
     for score, _, _, old, new in sorted(scored, key=lambda item: (-item[0], item[1], item[2])):
         if score >= 1 and old not in pairs and new not in pairs.values():
@@ -27,6 +31,7 @@ def match(lost: Sequence[Fact], fresh: Sequence[Fact], alike: Callable[[Fact, Fa
     return pairs
 
 
+@lru_cache(maxsize=100_000)
 def name_likeness(old: str, new: str) -> float:
     """0 to 1: letters in common, or words in common whatever their order."""
     old, new = old.strip("-*_").lower(), new.strip("-*_").lower()
@@ -69,6 +74,8 @@ def members_alike(old_members: frozenset[str], new_members: frozenset[str], old:
     if old.kind != new.kind:
         return 0.0
     (module, first), (other, second) = (_split(fact) for fact in (old, new))
+    if module != other and first != second and INTERNAL in (old.get("tier"), new.get("tier")):
+        return 0.0  # nobody promised either: only what kept its name or its place is looked for
     likeness = name_likeness(first, second)
     if old.kind == "constant":
         same = old.get("value") == new.get("value")
