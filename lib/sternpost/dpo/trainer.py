@@ -33,6 +33,7 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..checkpoints import all_or_nothing, check_writable, resolve_resume
+from ..data.batches import IGNORE
 from ..data.chat import tokenizer_of
 from ..data.splits import Rows, column_names
 from ..metrics import MetricBuffer
@@ -90,7 +91,8 @@ class DPOTrainer(Trainer):
         train_dataset: Pairs in any format of `dpo/contract.py`, in memory or streamed.
         eval_dataset: The same, for evaluation: one dataset or a dictionary of them.
         processing_class: The tokenizer, or the processor of a vision-language model. By default the model's own.
-        compute_metrics: Metrics of an evaluation, from its logits. Needs memory for all logits.
+        compute_metrics: Metrics of an evaluation, from its logits `[P, S, 2, V]` (chosen answers first) and labels
+            `[P, S, 2]` (the tokens of the answers, -100 elsewhere). Needs memory for all logits.
         callbacks, optimizers: As in `transformers.Trainer`.
         quantization_config: How to quantise the model while it is loaded.
         peft_config: The adapter to train instead of the whole model.
@@ -344,10 +346,12 @@ class DPOTrainer(Trainer):
     ) -> tuple[Tensor | None, Any, Any]:
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
-            if prediction_loss_only:
+            if prediction_loss_only or "seq_lengths" in inputs:
                 return self.compute_loss(model, inputs).detach(), None, None
             loss, outputs = self.compute_loss(model, inputs, return_outputs=True)
-        return loss.detach(), outputs.logits, inputs["input_ids"]
+        labels = inputs["input_ids"].where(inputs["completion_mask"] == 1, IGNORE)
+        logits, labels = (torch.stack(values.chunk(2), dim=2) for values in (outputs.logits, labels))
+        return loss.detach(), logits, labels  # one row per pair: transformers drops rows beyond the number of pairs
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
