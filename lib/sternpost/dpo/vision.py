@@ -10,7 +10,7 @@ from transformers.data.data_collator import DataCollatorMixin
 
 from ..data.chat import ChatRenderer, Rendered, render_rows
 from ..data.multimodal import image_tokens, images_of, prepare_multimodal_messages
-from ..data.pairs import ANSWERS, shared_messages
+from ..data.pairs import ANSWERS, check_kinds, holds_messages, shared_messages
 from ..data.rows import RowBatch
 from ..data.tokens import encode
 
@@ -34,7 +34,8 @@ class DataCollatorForVisionPreference(DataCollatorMixin):
         columns = {column: [example.get(column) for example in examples] for column in examples[0]}
         rows = RowBatch(columns, range(len(examples)), "batch")
         images = [images_of(example) for example in examples]
-        chat = isinstance(columns["chosen"][0], list)
+        chat = holds_messages(rows)
+        check_kinds(rows, list if chat else str)
         rendered = self._chats(rows, images) if chat else self._texts(rows)
         batch = dict(
             self.processor(
