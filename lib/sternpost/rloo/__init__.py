@@ -1,0 +1,1 @@
+"""REINFORCE leave-one-out."""

@@ -1,0 +1,77 @@
+"""RLOO's advantages and loss follow the paper, completion by completion."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sternpost.grpo.advantages import advantages as grpo_advantages
+from sternpost.rloo.loss import TINY, clipped, leave_one_out, shaped
+
+REWARDS = st.sampled_from([0.0, 1.0, -0.5, 3.0, math.nan])
+
+
+@settings(max_examples=80, deadline=None)
+@given(group=st.integers(2, 4), groups=st.integers(1, 3), data=st.data(), normalize=st.booleans())
+def test_each_is_compared_with_the_others_of_its_prompt(group, groups, data, normalize):
+    """The mean leaves the completion itself out, and those without a reward."""
+    rewards = [data.draw(REWARDS) for _ in range(group * groups)]
+    expected = []
+    for at, own in enumerate(rewards):
+        start = at - at % group
+        others = [rewards[i] for i in range(start, start + group) if i != at and not math.isnan(rewards[i])]
+        expected.append(0.0 if math.isnan(own) or not others else own - sum(others) / len(others))
+    if normalize:
+        mean = sum(expected) / len(expected)
+        spread = math.sqrt(sum((value - mean) ** 2 for value in expected) / (len(expected) - 1))
+        expected = [(value - mean) / (spread + TINY) for value in expected]
+    found = leave_one_out(torch.tensor(rewards).double(), group, normalize)
+    assert found.tolist() == pytest.approx(expected, abs=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(group=st.integers(2, 5), seed=st.integers(0, 99))
+def test_twin_of_unscaled_grpo(group, seed):
+    """`r_i - mean of the others` is `G / (G - 1)` times `r_i - mean of all`."""
+    torch.manual_seed(seed)
+    rewards = torch.randn(group * 3, dtype=torch.float64)
+    theirs = grpo_advantages(rewards[:, None], torch.ones(1).double(), group, scale="none")
+    torch.testing.assert_close(leave_one_out(rewards, group), theirs * group / (group - 1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 999), count=st.integers(1, 6))
+def test_loss(seed, count):
+    """Value and gradient, with ratios inside and outside of the bounds."""
+    torch.manual_seed(seed)
+    logps = (-torch.rand(count, dtype=torch.float64) * 5).requires_grad_()
+    old = logps.detach() + 0.4 * torch.randn(count, dtype=torch.float64)
+    advantages = torch.randn(count, dtype=torch.float64)
+    options = SimpleNamespace(epsilon=0.2, epsilon_high=0.3)
+    expected = []
+    for pi, mu, advantage in zip(logps, old, advantages, strict=True):
+        ratio = (pi - mu).exp()
+        expected.append(-min(ratio * advantage, ratio.clamp(0.8, 1.3) * advantage))
+    found = clipped(logps, old, advantages, options)
+    torch.testing.assert_close(found, torch.stack(expected))
+    (grad,) = torch.autograd.grad(found.sum(), logps, retain_graph=True)
+    torch.testing.assert_close(grad, torch.autograd.grad(torch.stack(expected).sum(), logps)[0])
+
+
+def test_rewards_are_clipped_before_the_divergence_is_taken_off():
+    """`clip(r) - beta KL`."""
+    found = shaped(torch.tensor([5.0, -5.0, 0.5]), torch.tensor([1.0, 2.0, -1.0]), 0.1, (-1.0, 1.0))
+    assert found.tolist() == pytest.approx([0.9, -1.2, 0.6])
+    assert shaped(torch.tensor([5.0]), None, 0.1).tolist() == [5.0]
+
+
+def test_extreme_ratios_stay_finite():
+    """A log-ratio of a thousand has no infinite gradient."""
+    logps = torch.tensor([1000.0, -1000.0], requires_grad=True)
+    loss = clipped(logps, torch.zeros(2), torch.tensor([-1.0, 1.0]), SimpleNamespace(epsilon=0.2, epsilon_high=0.2))
+    (grad,) = torch.autograd.grad(loss.sum(), logps)
+    assert torch.isfinite(grad).all()
+    assert torch.isfinite(loss).all()
