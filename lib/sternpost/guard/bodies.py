@@ -46,6 +46,8 @@ class Body:
 
     returns: list[ast.expr | None] = field(default_factory=list)
     yields: bool = False
+    forwards: list[ast.expr] = field(default_factory=list)
+    """What is called with all arguments as they came: `f(*args, **kwargs)`."""
     metrics: dict[str, int] = field(default_factory=dict)
     """Key -> line; `*` stands for what an f-string puts in."""
     keys: dict[str, int] = field(default_factory=dict)
@@ -195,6 +197,8 @@ class _Reader:
                     self.body.accepted.setdefault(name, {}).setdefault(entry.value, entry.lineno)
 
     def _call(self, node: ast.Call, guard: str) -> None:
+        if any(isinstance(a, ast.Starred) for a in node.args) and any(k.arg is None for k in node.keywords):
+            self.body.forwards.append(node.func)
         name = _last(node.func)
         owner = _last(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         if _LOGGERS.search(name) or (name == "update" and _METRICS.search(owner)):

@@ -9,6 +9,9 @@ from .foreign import inherited_fields
 from .renames import arguments_alike, match
 from .values import same_value
 
+MAX_BY_POSITION, MAX_FIELDS_BY_POSITION = 8, 4
+"""Arguments and fields further back are passed by name: nobody counts that far."""
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -49,6 +52,8 @@ def compare_signatures(old: Signature, new: Signature, hook: bool) -> Iterator[t
     known = {*old.arguments, *kept.values()}
     lost = [fact for name, fact in old.arguments.items() if name not in new.arguments and not _unnamed(fact)]
     fresh = [fact for name, fact in new.arguments.items() if name not in known and not _unnamed(fact)]
+    if set(new.arguments) - set(old.arguments) == {"*", "**"} == set(new.arguments):
+        return  # it takes anything now: what becomes of it cannot be told
     renamed = match(lost, fresh, arguments_alike(old.order, new.order))
     lost += [fact for name, fact in old.arguments.items() if name in ("*", "**") and name not in new.arguments]
     fresh += [fact for name, fact in new.arguments.items() if name in ("*", "**") and name not in old.arguments]
@@ -119,9 +124,17 @@ def _moved(old: Signature, new: Signature, names: dict[str, str], hook: bool) ->
     in_order = [name for name in after if name in set(kept)]
     if in_order != kept:
         moved = [name for name, other in zip(kept, in_order, strict=True) if name != other]
-    if moved:
+    reach = MAX_BY_POSITION if old.callable.kind != "class" or not _has_fields(old) else MAX_FIELDS_BY_POSITION
+    if (
+        moved
+        and min(old.order.index(name) for name, now in names.items() if now in moved and name in old.order) < reach
+    ):
         kind = new.arguments[moved[0]].kind if moved[0] in new.arguments else "param"
         yield Change("moved", kind, old.callable, new.callable, "order", hook=hook, also=tuple(moved))
+
+
+def _has_fields(signature: Signature) -> bool:
+    return any(fact.kind == "field" for fact in signature.arguments.values())
 
 
 def _is_known_or_optional(fact: Fact, names: dict[str, str]) -> bool:

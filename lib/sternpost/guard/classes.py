@@ -1,15 +1,17 @@
 """Facts of a public class: bases, constructor, fields, methods, hooks and attributes."""
 
+import ast
+import re
 from collections.abc import Iterator
 
 import griffe
 
 from .annotations import type_text
-from .bodies import Bodies
+from .bodies import Bodies, announced
 from .facts import INTERNAL, Fact, make_fact
 from .fields import ConfigField, config_fields, is_dataclass, is_field
 from .resolve import External, Resolver
-from .signatures import choice_facts, gives_of, order_of, param_facts
+from .signatures import choice_facts, gives_of, order_of, param_facts, takes_anything
 from .values import value_text
 
 _PROTOCOL = ("__call__", "__len__", "__getitem__", "__iter__", "__next__", "__contains__", "__enter__", "__exit__")
@@ -56,9 +58,11 @@ class ClassReader:
         """The positional order (None if a base outside the package may add to it) and a fact per argument or field."""
         for owner in self.lineage:
             init = owner.members.get("__init__")
+            if isinstance(init, griffe.Function) and self._passes_on(init):
+                continue
             if isinstance(init, griffe.Function):
                 return order_of(init, True), list(param_facts(init, self.home, True, self.resolver, self._from(owner)))
-            if is_dataclass(owner):
+            if is_dataclass(owner) and not isinstance(init, griffe.Function):
                 break
         fields = config_fields(self.lineage, self.resolver)
         if not fields:
@@ -68,6 +72,14 @@ class ClassReader:
         return None if foreign or not positional else ",".join(positional), [
             fact for field in fields for fact in self._field(field)
         ]
+
+    def _passes_on(self, method: griffe.Function) -> bool:
+        """Whether a method takes anything and gives all of it to the one that it overrides."""
+        if self.bodies is None or not takes_anything(method, True):
+            return False
+        body = self.bodies.of(method)
+        calls = [ast.unparse(callee) for callee in body.forwards] if body is not None else []
+        return len(calls) == 1 and calls[0].startswith("super(") and calls[0].endswith(f").{method.name}")
 
     def _field(self, field: ConfigField) -> Iterator[Fact]:
         origin = self.resolver.tree.origin(field.attribute)
@@ -85,6 +97,9 @@ class ClassReader:
         )
         source = f"{inherited}.{field.name}" if inherited else None
         yield from choice_facts(f"{self.home}.{field.name}", field.choices, origin, source)
+        if re.match(r"\W*(this \w+ is )?deprecated\b", field.help, re.I) and not inherited:
+            until = announced(field.help)
+            yield make_fact("deprecation", self.home, field.name, origin, until=until, via="help")
 
     def _members(self) -> dict[str, tuple[griffe.Class, griffe.Object]]:
         """Public members, own and inherited inside the package, with the class that defines each."""
@@ -93,6 +108,8 @@ class ClassReader:
             for name, member in owner.members.items():
                 if name in found or not (self._is_promised(name) or (self.internal and not name.startswith("__"))):
                     continue
+                if isinstance(member, griffe.Function) and self._passes_on(member):
+                    continue  # the one that it overrides tells more
                 if isinstance(member, griffe.Function | griffe.Attribute):
                     found[name] = (owner, member)
         return found

@@ -1,5 +1,6 @@
 """Two snapshots -> their differences, each with one cause: what follows from a lost class is not told again."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ def compare(old: Snapshot, new: Snapshot, version: str | None = None) -> list[Ch
     changes = [*objects.changes(), *flat_changes(old, new)]
     causes: Causes = {(c.detail or c.op, fact.key) for c in changes for fact in (c.old, c.new) if fact is not None}
     changes = [c for c in changes if not follows(c, causes) and not _unknown(c.fact, new.unreadable)]
+    changes = [c for c in changes if not _is_sentinel(c, new)]
     tiered = [replace(change, tier=_tier(change, old, new), due=_due(change, old, version)) for change in changes]
     return sorted(tiered, key=lambda change: (change.fact.key, change.op, change.detail))
 
@@ -102,8 +104,9 @@ class ObjectDiff:
     # ---- One object, old and new
 
     def _object(self, old: Fact, new: Fact) -> Iterator[Change]:
-        if old.get("tier") != new.get("tier") and old.owner not in self.renamed:
-            yield Change("changed", old.kind, old, new, "tier")
+        here = self.new.names.get(old.owner)  # a path that is gone is told as gone
+        if here is not None and old.get("tier") != here.get("tier"):
+            yield Change("changed", old.kind, old, here, "tier")
         if "name" in (old.kind, new.kind) or "alias" in (old.kind, new.kind):
             return  # at least one of them cannot be read
         if old.kind != new.kind:
@@ -265,9 +268,27 @@ def _tier(change: Change, old: Snapshot, new: Snapshot) -> str:
     snapshot = old if change.old is not None else new
     if change.kind not in NAMES and (own := change.fact.get("tier")):
         return own
-    if change.kind == "key":
+    if change.kind == "key" or (change.kind in ("choice", "command", "flag") and change.fact.get("seen")):
         return INTERNAL
     return snapshot.tier(change.fact.get("field") or change.fact.owner)
+
+
+def _is_sentinel(change: Change, new: Snapshot) -> bool:
+    """Whether a default became None only to tell whether the argument was given.
+
+    Because it is deprecated, or because the default now stands in a configuration that the same callable takes.
+    """
+    if change.detail != "default" or change.after != "None" or change.new is None:
+        return False
+    owner, name = change.new.owner, change.new.name
+    owners = (owner, *ancestors(new, owner))
+    if any(new.by_key.get(("deprecation", one, name)) for one in owners):
+        return True
+    types = {word for fact in new.owned("param", owner) for word in re.findall(r"\w+", fact.get("type") or "")}
+    for path in new.names:
+        if path.rpartition(".")[2] in types and (option := new.by_key.get(("field", new.home(path) or path, name))):
+            return same_value(option.get("default"), change.before)
+    return False
 
 
 def _due(change: Change, old: Snapshot, version: str | None) -> str | None:

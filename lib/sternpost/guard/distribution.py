@@ -51,8 +51,9 @@ class Distribution:
         extras = self.project.get("optional-dependencies")
         for extra, requirements in extras.items() if isinstance(extras, dict) else ():
             if extra not in self.ignore_extras:
-                yield make_fact("extra", self.name, extra, self._origin(f"{extra} = "))
-                yield from self._requirements(f"{self.name}[{extra}]", requirements)
+                name = canonicalize_name(extra)  # `llm_judge` and `llm-judge` are the same to installers
+                yield make_fact("extra", self.name, name, self._origin(f"{extra} = "))
+                yield from self._requirements(f"{self.name}[{name}]", requirements)
         scripts = self.project.get("scripts")
         for script in scripts if isinstance(scripts, dict) else ():
             yield make_fact("script", self.name, script, self._origin(f"{script} = "))

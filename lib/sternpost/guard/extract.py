@@ -15,7 +15,7 @@ from .observed import Observer
 from .promises import Contract
 from .resolve import External, Resolver
 from .settings import Settings
-from .signatures import choice_facts, gives_of, order_of, param_facts
+from .signatures import choice_facts, gives_of, order_of, param_facts, passed_on
 from .sources import Tree
 from .values import value_text
 
@@ -96,6 +96,7 @@ class Extractor:
             hooked, internal = hooks.get(path, frozenset()), self.settings.internal
             yield from ClassReader(found, path, hooked, self.homes, self.resolver, self.bodies, internal).facts(tier)
         elif isinstance(found, griffe.Function):
+            found = passed_on(found, self.resolver, self.bodies)
             returns = type_text(found.returns, found.module, self.resolver)
             order, gives = order_of(found, False), gives_of(found, self.bodies)
             yield make_fact("function", path, "", origin, order=order, returns=returns, gives=gives, tier=tier)
@@ -109,6 +110,8 @@ class Extractor:
 
     def _constant(self, path: str, found: griffe.Attribute, origin: Origin, tier: str) -> Iterator[Fact]:
         dunder = found.name.startswith("__")  # `__version__` differs in every release
+        if str(found.value).endswith("(__name__)") and "logger" in str(found.value).lower():
+            tier = INTERNAL  # a logger of the module's own
         value = None if found.value is None or dunder else value_text(found.value, found.module, self.resolver)
         type_ = type_text(found.annotation, found.module, self.resolver)
         yield make_fact("constant", path, "", origin, value=value, type=type_, tier=tier)

@@ -25,6 +25,8 @@ class ConfigField:
     choices: list[str]
     keyword_only: bool
     in_constructor: bool
+    help: str = ""
+    """What `field(metadata={"help": ...})` says."""
 
 
 def is_dataclass(class_: griffe.Class) -> bool:
@@ -59,6 +61,7 @@ def _own_fields(class_: griffe.Class, resolver: Resolver) -> Iterator[ConfigFiel
             choices=choices(attribute.annotation, class_, resolver) or _metadata_choices(options, class_, resolver),
             keyword_only=_flag(options, "kw_only", keyword_only),
             in_constructor=_flag(options, "init", True),
+            help=_help(options, class_, resolver),
         )
 
 
@@ -111,6 +114,14 @@ def _metadata_choices(options: dict[str, ast.expr] | None, class_: griffe.Class,
             values = literal(ast.unparse(value), class_, resolver)
             return [repr(item) for item in values] if isinstance(values, list | tuple) else []
     return []
+
+
+def _help(options: dict[str, ast.expr] | None, class_: griffe.Class, resolver: Resolver) -> str:
+    metadata = (options or {}).get("metadata")
+    for key, value in zip(metadata.keys, metadata.values, strict=True) if isinstance(metadata, ast.Dict) else ():
+        if isinstance(key, ast.Constant) and key.value == "help":
+            return str(literal(ast.unparse(value), class_, resolver) or "")
+    return ""
 
 
 def _flag(options: dict[str, ast.expr] | None, name: str, default: bool) -> bool:

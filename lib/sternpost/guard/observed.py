@@ -58,15 +58,17 @@ class Observer:
 
     def _metrics(self, home: str, class_: griffe.Class) -> Iterator[Fact]:
         """Of all methods of the class and its bases here, and of the functions beside it."""
-        if not any(name in ("log", "compute_loss", "training_step", "step", "train") for name in _methods(class_)) and (
-            not any("metric" in name.lower() for name in class_.members)
+        owners = lineage(class_, self.resolver)
+        members = {name for owner in owners for name in owner.members}
+        if not members & {"log", "compute_loss", "training_step", "step", "train"} and (
+            not any("metric" in name.lower() for name in members)
         ):
             return
         found: dict[str, tuple[str, int]] = {}
-        for owner in lineage(class_, self.resolver):
+        for owner in owners:
             prefix = f"{owner.path[len(owner.module.path) + 1 :]}."
             for name in self.bodies.functions(owner.module.path):
-                if name.startswith(prefix) or (owner is class_ and "." not in name):
+                if name.startswith(prefix) or "." not in name:
                     body = self.bodies.at(owner.module.path, name)
                     for key, line in body.metrics.items() if body else ():
                         found.setdefault(key, (self._shown(owner.module.path), line))

@@ -23,6 +23,8 @@ from .settings import Settings, SettingsError, find_settings
 
 _RELEASE = re.compile(r"([A-Za-z0-9][\w.-]*)==([\w.!+-]+)")
 _NOT_PACKAGES = {"tests", "test", "docs", "doc", "examples", "example", "benchmarks", "scripts", "build", "dist"}
+_FOR_DEVELOPERS = ("dev", "test", "tests", "testing", "doc", "docs", "lint", "quality", "benchmark", "benchmarks", "ci")
+"""Extras that are for those who develop a package, not for those who use it."""
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 
 
@@ -199,4 +201,6 @@ def _package_in(folder: Path, wanted: str, shown: Path) -> Path:
 
 def _bare(package: Path, root: Path, metadata: Path | None) -> Settings:
     """A package that has no settings of the guard: all that is not private is public, and the rest is watched."""
-    return Settings(package, root / "api_snapshots", root, metadata=metadata, internal=True)
+    return Settings(
+        package, root / "api_snapshots", root, metadata=metadata, internal=True, ignore_extras=_FOR_DEVELOPERS
+    )

@@ -62,6 +62,8 @@ def arguments_alike(old_order: Sequence[str], new_order: Sequence[str]) -> Calla
         same = same_default and old.get("type") == new.get("type")
         if old.name in old_order and new.name in new_order:
             place = old_order.index(old.name) == new_order.index(new.name)
+            if likeness < 0.5 and old.get("type") != new.get("type") and None not in (old.get("type"), new.get("type")):
+                return 0.0
             return 2 + likeness if place and same_default else (likeness + 0.4 * place + 0.3 * same) / 1.1
         telling = same and old.get("default") not in _PLAIN_DEFAULTS
         return (likeness + 0.3 * same + 0.6 * telling) / (0.85 if same else 0.8)

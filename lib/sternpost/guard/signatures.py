@@ -61,12 +61,32 @@ def param_facts(
         yield from choice_facts(f"{owner}.{parameter.name}", accepted, origin, source)
     for old, new, until in _renamed_by_decorator(function):
         yield make_fact("param", owner, old, origin, kind="deprecated", to=new, until=until, from_=inherited)
+    for name, until in _deprecated_by_decorator(function):
+        yield make_fact("deprecation", owner, name, origin, until=until, via="FutureWarning")
 
 
 def gives_of(function: griffe.Function, bodies: Bodies | None) -> str | None:
     """How many values a function returns, where bodies are read and every return says so."""
     body = bodies.of(function) if bodies is not None else None
     return body.gives if body is not None else None
+
+
+def takes_anything(function: griffe.Function, bound: bool) -> bool:
+    """Whether its own signature says nothing: `(*args, **kwargs)`."""
+    kinds = [_KINDS[parameter.kind] for parameter in parameters(function, bound)]
+    return sorted(filter(None, kinds)) == ["args", "kwargs"] and len(kinds) == 2
+
+
+def passed_on(function: griffe.Function, resolver: Resolver, bodies: Bodies) -> griffe.Function:
+    """The function of this package that takes the arguments in its place, if it passes on all of them."""
+    for _ in range(10):
+        body = bodies.of(function) if takes_anything(function, False) else None
+        callees = [ast.unparse(callee) for callee in body.forwards] if body is not None else []
+        found = resolver.lookup(callees[0], function.module) if len(callees) == 1 else None
+        if not isinstance(found, griffe.Function):
+            break
+        function = found
+    return function
 
 
 def _renamed_by_decorator(function: griffe.Function) -> Iterator[tuple[str, str, str | None]]:
@@ -94,6 +114,22 @@ def _renamed_by_decorator(function: griffe.Function) -> Iterator[tuple[str, str,
         old = next((text for text in texts if text.isidentifier() and text not in known), None)
         pairs |= {old: new} if old and new else {}
         yield from ((str(a), str(b), until) for a, b in pairs.items() if a not in known and b in known)
+
+
+def _deprecated_by_decorator(function: griffe.Function) -> Iterator[tuple[str, str | None]]:
+    """Arguments that a decorator deprecates by a list of their names, with the version that it states."""
+    known = {parameter.name for parameter in function.parameters}
+    for decorator in function.decorators:
+        call = parse_expression(str(decorator.value))
+        if not isinstance(call, ast.Call) or not _DECORATOR.search(ast.unparse(call.func).rpartition(".")[2]):
+            continue
+        values = [*call.args, *(keyword.value for keyword in call.keywords)]
+        texts = [v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)]
+        until = next((text for text in texts if re.fullmatch(r"v?\d+(\.\d+)+\S*", text)), None)
+        for value in values:
+            for item in value.elts if isinstance(value, ast.List | ast.Tuple | ast.Set) else ():
+                if isinstance(item, ast.Constant) and item.value in known:
+                    yield str(item.value), until
 
 
 def choice_facts(owner: str, values: list[str], origin: Origin, inherited: str | None = None) -> Iterator[Fact]:

@@ -48,7 +48,7 @@ class Tree:
             self._syntax[path] = None
             if self.module(path) is not None:  # a file that cannot be read has been reported
                 with contextlib.suppress(OSError, ValueError, SyntaxError, RecursionError, MemoryError):
-                    self._syntax[path] = ast.parse(_read(self.files[path]))
+                    self._syntax[path] = ast.parse(_importable(_read(self.files[path])))
         return self._syntax[path]
 
     def has(self, path: str) -> bool:
@@ -77,7 +77,7 @@ class Tree:
             parent = _empty(parent_path, self.files.get(parent_path, self.settings.package / "__init__.py"))
         file = self.files[path]
         try:
-            code = _read(file)
+            code = _importable(_read(file))
             return griffe.visit(path.rpartition(".")[2], file, code, extensions=_EXTENSIONS, parent=parent)
         except SyntaxError as error:
             self._complain(file, error.lineno, f"cannot be parsed: {error.msg}")
@@ -99,6 +99,21 @@ def _empty(path: str, file: Path) -> griffe.Module:
     return griffe.Module(
         name, filepath=file, parent=_empty(above, file.parent.parent / "__init__.py") if above else None
     )
+
+
+def _importable(code: str) -> str:
+    """The code without what stands under `if __name__ == "__main__":`; every line keeps its number."""
+    if "__main__" not in code:
+        return code
+    lines = code.split("\n")
+    for node in ast.parse(code).body:
+        if not isinstance(node, ast.If) or ast.unparse(node.test).replace("'", '"') != '__name__ == "__main__"':
+            continue
+        first, last = node.body[0], node.body[-1]
+        if first.lineno > node.lineno:
+            blank = [""] * ((last.end_lineno or last.lineno) - first.lineno)
+            lines[first.lineno - 1 : last.end_lineno] = [f"{' ' * first.col_offset}pass", *blank]
+    return "\n".join(lines)
 
 
 def _read(file: Path) -> str:
