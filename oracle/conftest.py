@@ -16,6 +16,8 @@ import torch
 import transformers
 
 ROOMS = ("sft", "dpo", "reward")
+pytest.register_assert_rewrite("oracle.compare", *(f"oracle.{room}.explained" for room in ROOMS))
+
 DIFFERENCES: dict[str, dict[str, list[float]]] = {room: {"loss": [], "grad_norm": [], "update": []} for room in ROOMS}
 
 

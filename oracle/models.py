@@ -116,5 +116,5 @@ def build_other(name: str) -> Any:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
-                parameter.add_(torch.randn_like(parameter), alpha=0.02 * parameter.std().item())
+                parameter.add_(torch.randn_like(parameter), alpha=0.05 * parameter.std().item())
     return model

@@ -14,8 +14,12 @@ MEANS = ("entropy", "mean_token_accuracy", "logits/chosen", "logits/rejected")
 """Means over tokens, which the peer averages over micro-batches."""
 SMOOTHED = {"exo_pair": 1e-3, "robust": 0.1, "aot": 0.1, "aot_unpaired": 0.1}
 """`label_smoothing` of the losses in which the peer reads it."""
+TIES = ("rewards/accuracies",)
+"""Means nothing while the policy is its own reference, and its rewards are rounding errors of what was precomputed."""
 EQUAL_LOSSES = [name for name in get_args(LossType) if name != "bco_pair"]
 DIVERGENCES = ("forward_kl", "js_divergence", "alpha_divergence")
+SLOW = {"learning_rate": 1e-3}
+"""For scores that grow exponentially as answers become less likely."""
 
 
 def case(options: dict[str, Any] | None = None, rows: str = "pair", **more: Any) -> PairCase:
@@ -23,8 +27,10 @@ def case(options: dict[str, Any] | None = None, rows: str = "pair", **more: Any)
 
 
 def loss(name: str, **options: Any) -> dict[str, Any]:
-    smoothing = {"label_smoothing": SMOOTHED[name]} if name in SMOOTHED else {}
-    return {"loss_type": [name]} | smoothing | options
+    needed: dict[str, Any] = {"label_smoothing": SMOOTHED[name]} if name in SMOOTHED else {}
+    if name == "discopop":
+        needed["beta"] = 0.02  # dividing by `discopop_tau` makes the rounding of log-probabilities 20 times larger
+    return {"loss_type": [name]} | needed | options
 
 
 FORMATS = {
@@ -55,14 +61,14 @@ LOSSES = (
     | {f"{name}, padded": case(loss(name) | PADDED, "pair_chat") for name in EQUAL_LOSSES}
     | {
         "sigmoid, beta=0.5": case(loss("sigmoid", beta=0.5)),
-        "hinge, beta=2": case(loss("hinge", beta=2.0)),
+        "hinge, beta=0.5": case(loss("hinge", beta=0.5)),
         "ipo, beta=0.5": case(loss("ipo", beta=0.5)),
-        "sppo_hard, beta=1": case(loss("sppo_hard", beta=1.0)),
+        "sppo_hard, beta=0.5": case(loss("sppo_hard", beta=0.5)),
         "robust without smoothing": case({"loss_type": ["robust"]}),
         "aot without smoothing": case({"loss_type": ["aot"]}),
         "aot_unpaired without smoothing": case({"loss_type": ["aot_unpaired"]}),
         "exo_pair, label_smoothing=0.2": case(loss("exo_pair", label_smoothing=0.2)),
-        "discopop, discopop_tau=0.5": case(loss("discopop", discopop_tau=0.5)),
+        "discopop, discopop_tau=0.5": case(loss("discopop", discopop_tau=0.5, beta=0.1)),
         "bco_pair, first step": case(loss("bco_pair", max_steps=1)),
         "bco_pair, first step, padded": case(loss("bco_pair", max_steps=1) | PADDED, "pair_chat"),
     }
@@ -82,7 +88,7 @@ LISTS = {
     )
 }
 F_DIVERGENCES = {
-    f"{name}, {divergence}": case(loss(name, f_divergence_type=divergence))
+    f"{name}, {divergence}": case(loss(name, f_divergence_type=divergence, **SLOW))
     for name in ("sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop")
     for divergence in DIVERGENCES
 } | {
@@ -114,7 +120,7 @@ WEIGHTS = (
     }
     | {
         f"use_weighting, {name}": case(loss(name, use_weighting=True))
-        for name in ("sigmoid", "hinge", "ipo", "robust", "nca_pair", "sppo_hard", "apo_zero", "sigmoid_norm")
+        for name in ("sigmoid", "ipo", "robust", "nca_pair", "sppo_hard", "apo_zero", "sigmoid_norm")
     }
     | {
         "use_weighting, padded": case(PADDED | {"use_weighting": True}, "pair_chat"),
@@ -150,9 +156,9 @@ MODELS = (
 REFERENCES = {
     "policy at the start": case(reference="start"),
     "policy at the start, padded": case(PADDED, "pair_chat", reference="start"),
-    "policy at the start, precomputed": case({"precompute_ref_log_probs": True}, reference=None),
+    "policy at the start, precomputed": case({"precompute_ref_log_probs": True}, reference=None, unlike=TIES),
     "policy at the start, precomputed, conversations": case(
-        {"precompute_ref_log_probs": True, "precompute_ref_batch_size": 5}, "pair_chat", reference=None
+        {"precompute_ref_log_probs": True, "precompute_ref_batch_size": 5}, "pair_chat", reference=None, unlike=TIES
     ),
     "precomputed": case({"precompute_ref_log_probs": True}),
     "precomputed, padded": case({"precompute_ref_log_probs": True} | PADDED),
@@ -166,12 +172,14 @@ REFERENCES = {
     "LoRA": case(adapter="new", reference=None),
     "LoRA, padded": case(PADDED, "pair_chat", adapter="new", reference=None),
     "LoRA, another reference": case(adapter="new"),
-    "LoRA, precomputed": case({"precompute_ref_log_probs": True}, adapter="new", reference=None),
+    "LoRA, precomputed": case({"precompute_ref_log_probs": True}, adapter="new", reference=None, unlike=TIES),
     "LoRA, experts": case({"router_aux_loss_coef": 0.0}, model="moe", adapter="new", reference=None),
     "LoRA, gradient checkpointing": case({"gradient_checkpointing": True}, adapter="new", reference=None),
     "trained adapter": case(adapter="given", reference=None),
     "trained adapter, conversations, padded": case(PADDED, "pair_chat", adapter="given", reference=None),
-    "trained adapter, precomputed": case({"precompute_ref_log_probs": True}, adapter="given", reference=None),
+    "trained adapter, precomputed": case(
+        {"precompute_ref_log_probs": True}, adapter="given", reference=None, unlike=TIES
+    ),
     "trained adapter, another reference": case(adapter="given"),
 }
 STEPS = {
@@ -188,7 +196,6 @@ STEPS = {
         {"per_device_eval_batch_size": 12, "precompute_ref_log_probs": True},
         "pair_chat",
         evaluated=True,
-        reference=None,
     ),
     "evaluated, padded, several batches": case(PADDED, "pair_chat", evaluated=True, unlike=MEANS),
     "evaluated, experts": case(

@@ -4,6 +4,7 @@ import pytest
 
 from ..compare import check_equal
 from .cases import CASES
+from .explained import EXPLAINED
 from .run import run
 
 
@@ -13,3 +14,9 @@ def test_equal(name: str, differences: dict[str, list[float]]) -> None:
     case = CASES[name]
     unlike = case.unlike + ("num_tokens",) * case.shares
     check_equal(run("sternpost", case), run("trl", case), unlike, differences)
+
+
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_explained(name: str) -> None:
+    """A difference is exactly what its entry says."""
+    EXPLAINED[name].proof()

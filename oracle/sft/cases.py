@@ -93,9 +93,13 @@ MODELS = {
     "experts, router_aux_loss_coef=0": Case("messages", {"router_aux_loss_coef": 0.0}, model="moe"),
     "experts, router_aux_loss_coef=0.5": Case("messages", {"router_aux_loss_coef": 0.5}, model="moe"),
     "experts, accumulated": Case("messages", accumulated(4), model="moe", unlike=MEANS),
+    "experts, evaluated": Case(
+        "messages", {"router_aux_loss_coef": 0.5, "per_device_eval_batch_size": 12}, model="moe", evaluated=True
+    ),
     "experts, LoRA": Case("messages", model="moe", adapter="new"),
 }
 STEPS = {
+    "evaluated": Case("messages", {"per_device_eval_batch_size": 12}, evaluated=True),
     "one row a step": Case("messages", accumulated(1)),
     "accumulated": Case("messages", accumulated(4), unlike=MEANS),
     "accumulated pairs": Case("messages", accumulated(4, rows=2), unlike=MEANS),

@@ -245,7 +245,10 @@ class DPOTrainer(Trainer):
         metrics = pair_metrics(pairs, losses, scores, answers, self.args.beta)
         if scores.aux_loss is not None:
             steps = self.current_gradient_accumulation_steps if model.training else 1
-            loss = loss + self.router_coefficient * scores.aux_loss / steps
+            added = self.router_coefficient * scores.aux_loss
+            loss = loss + added / steps
+            total, pair_count = metrics["loss"]
+            metrics["loss"] = (total + added * pair_count, pair_count)
             metrics["aux_loss"] = (scores.aux_loss, torch.ones_like(scores.aux_loss))
         self._record(metrics, batch, training=model.training)
         return (loss, model(**batch)) if return_outputs else loss
