@@ -29,6 +29,7 @@ class Config:
     # --- Second group ---
     count: int = field(default=3, metadata={"help": "How many, 20%% say.", "choices": ["3", "4"]})
     names: list[str] = field(default_factory=list)
+    parts: list[Size] = field(default_factory=lambda: ["small", "large"])
     odd = 1
     default_way = "walk"
     if True:
@@ -51,14 +52,15 @@ def source(tmp_path: Path) -> Path:
 def test_everything_about_a_field_is_read(source):
     """Names in order; groups; documentation below the field or in its metadata; defaults of every kind."""
     options = {option.name: option for option in read_options(source, "Config")}
-    assert list(options) == ["size", "colour", "count", "names", "way", "where", "must"]
+    assert list(options) == ["size", "colour", "count", "names", "parts", "way", "where", "must"]
     assert (options["size"].doc, options["size"].group) == ("How big it is.", "First group")
     assert (options["count"].doc, options["count"].group) == ("How many, 20% say.", "Second group")
-    assert [options[name].default for name in ("size", "colour", "count", "names", "way")] == [
+    assert [options[name].default for name in ("size", "colour", "count", "names", "parts", "way")] == [
         "small",
         None,
         3,
         (),
+        ("small", "large"),
         "run",
     ]
     assert options["where"].default == Unresolved("compute()")

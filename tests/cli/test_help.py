@@ -60,7 +60,7 @@ def test_overview_names_every_command(capsys):
         assert f"  {command:<8}{load(command).__doc__.splitlines()[0]}" in text
     assert main([]) == 2
     assert main(["sff"]) == 2
-    assert "no command sff, only sft, guard, env. Did you mean sft?" in capsys.readouterr().err
+    assert "no command sff, only sft, reward, dpo, guard, env. Did you mean sft?" in capsys.readouterr().err
 
 
 def test_help_shows_every_option_and_documents_ours():

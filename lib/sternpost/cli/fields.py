@@ -115,7 +115,7 @@ def read_default(node: ast.ClassDef, value: ast.expr | None, keywords: dict[str 
         return REQUIRED
     if isinstance(value, ast.Call):
         if "default_factory" in keywords:
-            return ()  # of a list or a dict: empty, and hashable
+            return made_default(keywords["default_factory"])
         value = keywords.get("default", value)
     if isinstance(value, ast.Name):
         # The value that holds is the last one assigned: earlier ones are for versions below those we support.
@@ -126,6 +126,12 @@ def read_default(node: ast.ClassDef, value: ast.expr | None, keywords: dict[str 
         ]
         value = assigned[-1] if assigned else value
     return literal(value, Unresolved(ast.unparse(value)))
+
+
+def made_default(factory: ast.expr) -> tuple[Any, ...]:
+    """What a factory of a list or a dict makes, as something hashable: the items that a lambda lists, or nothing."""
+    made = literal(factory.body, ()) if isinstance(factory, ast.Lambda) else ()
+    return tuple(made) if isinstance(made, list) else ()
 
 
 def group_above(source: Source, node: ast.ClassDef, statement: ast.stmt) -> str:

@@ -74,12 +74,13 @@ def signature(option: Option) -> str:
     return " ".join(word for word in words if word)
 
 
-def placeholder(option: Option, most: int = 8) -> str:
-    """What to write behind the flag; of many choices the first ones."""
+def placeholder(option: Option) -> str:
+    """What to write behind the flag."""
     kind = kind_of(option)
     if kind.choices:
-        more = ("...",) if len(kind.choices) > most else ()
-        return "{" + ",".join(kind.choices[: most - len(more)] + more) + "}"
+        return listed(kind.choices)
+    if kind.item and kind.item.choices:
+        return f"{listed(kind.item.choices)} ..."
     texts = [text for name, text in PLACEHOLDERS.items() if name in kind.types]
     if "bool" in kind.types:
         texts = texts or ([] if option.default is False else ["{true,false}"])
@@ -88,9 +89,17 @@ def placeholder(option: Option, most: int = 8) -> str:
     return "|".join(texts)
 
 
+def listed(choices: tuple[str, ...], most: int = 15) -> str:
+    """Choices, of very many the first ones."""
+    more = ("...",) if len(choices) > most else ()
+    return "{" + ",".join(choices[: most - len(more)] + more) + "}"
+
+
 def shown(default: Any) -> str:
     if isinstance(default, Unresolved):
         return default.text
+    if isinstance(default, tuple):
+        return " ".join(map(str, default))
     return (
         str(default).lower()
         if isinstance(default, bool)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .training import Command, Inputs, run
+from .training import Command, Inputs, processor, run
 
 
 def build(inputs: Inputs) -> Any:
@@ -21,15 +21,6 @@ def build(inputs: Inputs) -> Any:
         quantization_config=inputs.quantization_config,
         callbacks=inputs.callbacks,
     )
-
-
-def processor(inputs: Inputs) -> Any:
-    """The processor that rows with images need; for other rows the trainer loads the tokenizer."""
-    if not {"image", "images"}.intersection(inputs.train_dataset.column_names or ()):
-        return None
-    from transformers import AutoProcessor
-
-    return AutoProcessor.from_pretrained(inputs.model, trust_remote_code=inputs.args.trust_remote_code)
 
 
 COMMAND = Command(name="reward", title=__doc__, config="RewardConfig", room="reward", build=build)

@@ -264,6 +264,15 @@ def load_rows(script_args: Any, mixture: Any, evaluate: bool) -> tuple[Any, Any]
     return take_split(splits, train_split, "dataset_train_split", name), held_out
 
 
+def processor(inputs: Inputs) -> Any:
+    """The processor that rows with images need; for other rows the trainer loads the tokenizer."""
+    if not {"image", "images"}.intersection(inputs.train_dataset.column_names or ()):
+        return None
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(inputs.model, trust_remote_code=inputs.args.trust_remote_code)
+
+
 def prepare(trainer: Any, script_args: Any) -> None:
     """What remains to be set on a trainer that is built."""
     from transformers import PrinterCallback, ProgressCallback
