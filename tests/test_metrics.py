@@ -27,6 +27,19 @@ def test_count_of_zero_is_a_sum():
     assert buffer.flush(Accelerator(cpu=True)) == {"num_tokens": 7.0}
 
 
+@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=9))
+def test_smallest_and_largest_values_are_kept(values):
+    """The extremes of all micro-batches, beside the means and forgotten with them."""
+    buffer, accelerator = MetricBuffer(), Accelerator(cpu=True)
+    for value in map(torch.tensor, values):
+        buffer.add({"mean": (value, torch.tensor(1))}, smallest={"low": value}, largest={"high": value, "top": -value})
+    assert buffer.flush(accelerator, ["top"]) == {"top": -min(values)}
+    flushed = buffer.flush(accelerator)
+    assert (flushed["low"], flushed["high"]) == (min(values), max(values))
+    assert list(flushed) == ["mean", "low", "high"]
+    assert buffer.flush(accelerator) == {}
+
+
 def test_flush_forgets_what_it_returns():
     """Some names can be asked for by themselves; the others stay for the next time."""
     buffer, accelerator, one = MetricBuffer(), Accelerator(cpu=True), torch.tensor(1)
