@@ -211,8 +211,9 @@ class Module:
         for node in ast.walk(self.tree):
             for name, source in _table_entries(node):
                 source = source.replace(":", ".").lstrip(".")
+                last = source.rpartition(".")[2]
                 for base in (f"{self.path}.{source}", source):
-                    found.setdefault(name, []).extend((f"{base}.{name}", base))
+                    found.setdefault(name, []).extend((f"{base}.{name}", *([base] if last == name else [])))
         return found
 
     @cached_property

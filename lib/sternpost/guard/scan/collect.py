@@ -113,21 +113,21 @@ def _class_contacts(collection: Collection, walkers: list[Walker], events: list[
     by_class: dict[str, list[Contact]] = {}
     for event in events:
         by_class.setdefault(event.class_, []).append(event)
-    found: dict[tuple[object, ...], Contact] = {}
+    found: list[Contact] = []
     guards = {c.path: w.guard_of.get(id(c.node), Guard()) for w in walkers for c in w.classes}
+    derived = {class_.path for class_ in collection.classes}
     for class_ in collection.classes:
         guard = guards.get(class_.path, Guard())
         chain = collection.codebase.chain(class_)
         own = [k for k in chain if isinstance(k, Class)]
-        for contact in [
-            *_subclass(class_, collection, guard),
-            *(c for k in _before_package(chain, collection.package) for c in _overrides(class_, k, guard)),
-            *(replace(e, path=class_.path, class_=class_.path) for k in own for e in by_class.get(k.path, ())),
-            *_bypass(class_, own, by_class, guard),
-        ]:
-            first = _base_in(class_, collection.codebase, collection.package)
-            found.setdefault((contact.kind, contact.place, contact.name, first), contact)
-    return list(found.values())
+        # What another class that derives from the package does is judged there; mixins are judged with each user.
+        here = [k for k in own if k is class_ or k.path not in derived]
+        found += _subclass(class_, collection, guard)
+        before = [k for k in _before_package(chain, collection.package) if k in here]
+        found += [c for k in before for c in _overrides(class_, k, guard)]
+        found += [replace(e, path=class_.path, class_=class_.path) for k in here for e in by_class.get(k.path, ())]
+        found += _bypass(class_, own, by_class, guard)
+    return found
 
 
 def _before_package(chain: list[Class | External], package: str) -> Iterator[Class]:

@@ -33,6 +33,7 @@ RULES: dict[str, tuple[Level, str]] = {
     "patch-argument": ("error", "the package passes a replacement what it does not take"),
     "patch-narrow": ("warning", "what is replaced takes an argument that the replacement does not"),
     "patch-new": ("warning", "a patch hides something new of the package"),
+    "patch-behind": ("note", "what is replaced has changed in the package"),
     "deprecated": ("warning", "what is used says that it is deprecated"),
     "reflection-hollow": ("warning", "what is inspected only passes on to something else now"),
     "reflection-changed": ("note", "what is inspected has changed"),

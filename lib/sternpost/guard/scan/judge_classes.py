@@ -310,12 +310,13 @@ def _needed(sides: Sides, contact: Contact, library: Library) -> dict[str, Origi
 
 def argument_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     """An option that is read from `self.args` or from what is called so."""
-    if contact.name in sides.own_fields:
+    if contact.name in (sides.own_fields if contact.detail == "self" else sides.any_fields):
         return
     old = _config_of(sides, contact.class_, sides.old) if contact.detail == "self" else None
     new = _config_of(sides, contact.class_, sides.new) if contact.detail == "self" else None
     if old is None or new is None:
         yield from lost_option_hits(sides, contact)
+        yield from _shifted_option_hits(sides, contact)
         return
     before, after = sides.old.fields(old), sides.new.fields(new)
     symbol = f"{old.path}.{contact.name}"
@@ -330,6 +331,13 @@ def argument_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
             old_at=sides.old.origin(before[contact.name]),
             new_at=sides.new.origin(new),
         )
+
+
+def _shifted_option_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    changes = [(owner, change) for owner, change in sides.option_changes.get(contact.name, ()) if change != "gone"]
+    if changes:
+        says = "; ".join(f"`{owner}.{contact.name}`: {change}" for owner, change in changes[:4])
+        yield make_hit("default-shifted", contact, f"{changes[0][0]}.{contact.name}", f"{says}.", level="note")
 
 
 def _config_of(sides: Sides, path: str, library: Library) -> Class | None:

@@ -119,6 +119,17 @@ def string_path_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
 
 def _pattern_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     pattern = re.compile(re.escape(contact.path).replace(r"\*", r"\w+"))
+    owner, _, last = contact.path.rpartition(".")
+    old, new = (side.class_at(owner) if "*" not in owner else None for side in (sides.old, sides.new))
+    if "*" in last and old is not None and new is not None:
+        member = re.compile(re.escape(last).replace(r"\*", r"\w+"))
+        before, after = (
+            {n for n, m in side.members(class_).items() if isinstance(m, Function) and member.fullmatch(n)}
+            for side, class_ in ((sides.old, old), (sides.new, new))
+        )
+        if before - after:
+            says = f"No longer found by this pattern: {_listed(sorted(before - after))}."
+            yield make_hit("names-gone", contact, contact.path, says)
     matched = {m for m in sides.old.codebase.where if pattern.fullmatch(m)}
     lost = sorted(m for m in matched if m not in sides.new.codebase.where)
     if lost:
@@ -152,7 +163,7 @@ def patch_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     elif after and not before and sides.old.has(contact.path):
         says = f"`{path}` is new in this version, and the patch hides it."
         yield make_hit("patch-new", contact, path, says, new_at=sides.new.origin(sides.new.one(path)))
-    elif after and contact.signature is not None:
+    elif after:
         yield from _replacement_hits(sides, contact, path)
 
 
@@ -165,15 +176,21 @@ def _has_member(library: Library, path: str, name: str) -> bool:
 
 def _replacement_hits(sides: Sides, contact: Contact, path: str) -> Iterator[Hit]:
     old, new = sides.old.one(path), sides.new.one(path)
-    if not isinstance(old, Function) or not isinstance(new, Function) or contact.signature is None:
+    if not isinstance(old, Function) or not isinstance(new, Function):
         return
+    if _text(old) != _text(new):
+        at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+        says = f"`{path}`, which is replaced here, has changed: what takes its place may have to follow."
+        yield make_hit("patch-behind", contact, path, says, **at)
     signature = contact.signature
+    if signature is None:
+        return
     if new.owner is not None and "staticmethod" not in new.decorators:
         signature = Signature(signature.arguments[1:], signature.more, signature.named)
     called = contact.path.rpartition(".")[2] if contact.name == "__init__" else contact.name
     before, after = (calls_misfit(side, called, signature) for side in (sides.old, sides.new))
     broken = sorted(m.name for m in after - before)
-    at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+    at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
     if broken:
         says = f"`{sides.package}` now calls `{path}` with {_listed(broken)}, which the replacement does not take."
         yield make_hit("patch-argument", contact, path, says, fix="Take it, or `**kwargs`.", **at)
@@ -227,4 +244,8 @@ def _is_hollow(entity: Entity) -> bool:
 
 
 def _text(entity: Entity) -> str:
-    return ast.dump(entity.node) if isinstance(entity, Class | Function) else ""
+    """The code of a definition, without its docstring and comments."""
+    if not isinstance(entity, Class | Function):
+        return ""
+    body = entity.node.body[1:] if ast.get_docstring(entity.node, clean=False) is not None else entity.node.body
+    return "\n".join([entity.signature.shown() if isinstance(entity, Function) else "", *map(ast.dump, body)])

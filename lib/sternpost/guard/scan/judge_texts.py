@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -37,40 +38,97 @@ def word_hits(sides: Sides) -> Iterator[Hit]:
     """Strings that name what the package no longer has: keys, metrics, columns, and names of what it defines."""
     lost = lost_keys(sides)
     words = {word for word in sides.collection.words if len(word) >= MIN_WORD and _TELLING.search(word)}
-    names = {word for word in words & sides.old.names if word not in sides.new.names and not sides.new.uses_word(word)}
-    for word in sorted(words & lost.keys() | names):
+    gone = {word for word in words & sides.old.names if word not in sides.new.names and not sides.new.uses_word(word)}
+    touched = sides.touched_files
+    for word in sorted(words & lost.keys() | gone):
+        everywhere = word in gone or not lost[word].partly
         for place, guard in sides.collection.words[word]:
-            if reached(guard, sides.new.version):
-                firm = word in lost or place.file.rpartition("/")[0] in sides.collection.source_folders
-                yield _word_hit(sides, word, place, "warning" if firm else "note")
-    yield from _elsewhere(sides, frozenset(lost))
+            known = everywhere or _reads_source(sides, place) or touched & set(lost[word].files)
+            if known and reached(guard, sides.new.version):
+                firm = everywhere and (word in lost or _reads_source(sides, place))
+                yield _word_hit(sides, word, place, lost.get(word), "warning" if firm else "note")
+    for word in sorted((words & sides.old.names) - gone - lost.keys()):
+        yield from _dispatched(sides, word)
+    yield from option_word_hits(sides, words)
+    yield from _elsewhere(sides, lost)
 
 
-def lost_keys(sides: Sides) -> dict[str, dict[str, int]]:
-    """Keys of the old version that no string of the new one is, in modules that are still there.
+@dataclass(frozen=True)
+class Lost:
+    """A key that is gone: from these files, or (`partly`) only from some of those that had it."""
+
+    files: tuple[str, ...]
+    partly: bool
+
+
+def lost_keys(sides: Sides) -> dict[str, Lost]:
+    """Keys that modules which are still there no longer have.
 
     What an option is called, here or in a library that is known, is told as an option.
     """
-    alive = {file.rpartition("/")[2] for file in sides.new.texts}
-    options = sides.own_fields | sides.pinned
-    return {
-        key: files
-        for key, files in sides.old.keys.items()
-        if key not in sides.new.strings
-        and key not in options
-        and any(file in sides.new.texts or file.rpartition("/")[2] in alive - {"__init__.py"} for file in files)
-    }
+    options = sides.any_fields | sides.pinned
+    found: dict[str, Lost] = {}
+    for key, files in sides.old.keys.items():
+        if key in options or len(key) < MIN_WORD:
+            continue
+        gone = tuple(f for f in files if f in sides.new.texts and not _quotes(sides.new.texts[f], key))
+        if gone:
+            found[key] = Lost(gone, key in sides.new.strings)
+    return found
 
 
-def _word_hit(sides: Sides, word: str, place: Place, level: Level) -> Hit:
+def _quotes(text: str, key: str) -> bool:
+    return f'"{key}"' in text or f"'{key}'" in text
+
+
+def _reads_source(sides: Sides, place: Place) -> bool:
+    return place.file.rpartition("/")[0] in sides.collection.source_folders
+
+
+def _word_hit(sides: Sides, word: str, place: Place, lost: Lost | None, level: Level) -> Hit:
     contact = Contact("string-name", "", place, word)
     says = f"`{sides.package}` no longer uses the name `{word}`."
+    if lost is not None and lost.partly:
+        says = f"{', '.join(lost.files[:3])} no longer use{'s' if len(lost.files) == 1 else ''} the key `{word}`."
     return make_hit("key-gone", contact, word, says, old_at=sides.old.key_origin(word), level=level)
 
 
-def _elsewhere(sides: Sides, lost: frozenset[str]) -> Iterator[Hit]:
-    """The same in files that do not mention the package: columns and options are often made far from their use."""
-    telling = sorted(key for key in lost if len(key) >= 10 and key.count("_") >= 2 and not sides.new.uses_word(key))
+def _dispatched(sides: Sides, word: str) -> Iterator[Hit]:
+    """Names of methods that a project handles by name, and that one of several modules no longer defines."""
+    places = [place for place, _ in sides.collection.words[word] if _reads_source(sides, place)]
+    defined = re.compile(rf"^\s*def {re.escape(word)}\(", re.M)
+    files = (
+        [f for f, text in sides.old.texts.items() if f"def {word}(" in text and defined.search(text)] if places else []
+    )
+    gone = tuple(f for f in files if f in sides.new.texts and f"def {word}(" not in sides.new.texts[f])
+    for place in places if gone else ():
+        contact = Contact("string-name", "", place, word)
+        yield make_hit("key-gone", contact, word, f"{', '.join(gone[:3])} no longer define `{word}`.", level="note")
+
+
+def option_word_hits(sides: Sides, words: set[str]) -> Iterator[Hit]:
+    """Options named in strings whose default is another one now, or that are gone from a configuration."""
+    for word in sorted(words):
+        changes = sides.option_changes.get(word)
+        for place, guard in sides.collection.words[word] if changes else ():
+            if reached(guard, sides.new.version) and changes:
+                contact = Contact("string-name", "", place, word)
+                rule = "option-gone" if changes[0][1] == "gone" else "default-shifted"
+                says = "; ".join(f"`{owner}.{word}`: {change}" for owner, change in changes[:4])
+                yield make_hit(rule, contact, f"{changes[0][0]}.{word}", f"{says}.", level="note")
+
+
+def _elsewhere(sides: Sides, lost: dict[str, Lost]) -> Iterator[Hit]:
+    """The same in files that do not mention the package: columns and options are often made far from their use.
+
+    Only of modules that the project touches, and only names that say more than two words.
+    """
+    touched = sides.touched_files
+    telling = sorted(
+        key
+        for key, where in lost.items()
+        if len(key) >= 10 and key.count("_") >= 2 and any(file in touched for file in where.files)
+    )
     if not telling:
         return
     pattern = re.compile(rb"""["'](""" + b"|".join(re.escape(key.encode()) for key in telling) + rb""")["']""")
@@ -78,7 +136,8 @@ def _elsewhere(sides: Sides, lost: frozenset[str]) -> Iterator[Hit]:
         if file not in sides.collection.walked:
             for match in pattern.finditer(data):
                 line = data.count(b"\n", 0, match.start()) + 1
-                yield _word_hit(sides, match[1].decode(), Place(file, line), "note")
+                key = match[1].decode()
+                yield _word_hit(sides, key, Place(file, line), lost[key], "note")
 
 
 def requirement_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:

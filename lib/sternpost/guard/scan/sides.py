@@ -4,10 +4,12 @@ from functools import cached_property
 
 from ..foreign import known_bases
 from ..renames import name_likeness
+from ..values import same_value
 from .code import Class, Function, SelfUse, Value
 from .codebase import External, merge
 from .collect import Collection
 from .library import Library
+from .signature import default_text
 
 Member = Function | Value | SelfUse
 
@@ -87,8 +89,14 @@ class Sides:
 
     @cached_property
     def own_fields(self) -> frozenset[str]:
-        """Options that the project's own dataclasses declare."""
-        found: set[str] = set()
+        """Options that the project adds in its own subclasses of the package's dataclasses."""
+        chains = (self.collection.codebase.chain(class_) for class_ in self.collection.classes)
+        return frozenset(v.name for chain in chains for k in chain if isinstance(k, Class) for v in k.fields())
+
+    @cached_property
+    def any_fields(self) -> frozenset[str]:
+        """Options of every dataclass of the project, whatever it derives from."""
+        found: set[str] = set(self.own_fields)
         for module in self.collection.codebase.parsed():
             for definitions in module.bindings.values():
                 for definition in definitions:
@@ -126,6 +134,35 @@ class Sides:
                 if class_ is not None and class_.is_dataclass:
                     found.append((class_, self.new.class_at(f"{module}.{name}")))
         return found
+
+    @cached_property
+    def option_changes(self) -> dict[str, list[tuple[str, str]]]:
+        """Option -> the configurations in which it is gone, or has another default, and what happened."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for old, new in self.configs:
+            if new is None:
+                continue
+            before, after = self.old.fields(old), self.new.fields(new)
+            for name, value in before.items():
+                other = after.get(name)
+                if other is None and name not in self.new.foreign_names(new):
+                    found.setdefault(name, []).append((old.name, "gone"))
+                elif other is not None and value.node is not None and other.node is not None:
+                    was, now = default_text(value.node), default_text(other.node)
+                    if not same_value(was, now):
+                        found.setdefault(name, []).append((old.name, f"{was} -> {now}"))
+        return found
+
+    @cached_property
+    def touched_files(self) -> frozenset[str]:
+        """Modules of the old version that define what the project imports, derives from or calls."""
+        found: set[str] = set()
+        for path in {c.path for c in self.collection.contacts if c.kind in ("import", "attribute", "subclass", "call")}:
+            entity = self.old.one(path) if path.startswith(f"{self.package}.") else None
+            for owner in self.old.chain(entity) if isinstance(entity, Class) else [entity]:
+                if isinstance(owner, Class | Function | Value):
+                    found.add(owner.module.file)
+        return frozenset(found)
 
     # ---- What to do instead
 

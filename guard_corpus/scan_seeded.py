@@ -1,0 +1,148 @@
+"""Faults put into a package, one at a time, where a project touches it: `python guard_corpus/scan_seeded.py`.
+
+`scan_axolotl_contacts.jsonl` lists a project's contacts, made by another extractor: kind, file, lines and symbol.
+A fault renames what a contact relies on in a copy of the package; it is found if `guard scan` tells something new near
+the use. Faults are drawn by kind in an order that a digest of the contact gives; `--all` takes every
+contact, `--missed` lists what is not found. Rows with `own` are left out: the project declares that argument itself.
+"""
+
+import hashlib
+import json
+import re
+import sys
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+
+from sternpost.guard.packages import fetch
+from sternpost.guard.scan.code import Class, Function, Value
+from sternpost.guard.scan.files import Files
+from sternpost.guard.scan.hits import Hit
+from sternpost.guard.scan.library import Library
+from sternpost.guard.scan.scan import read_library, read_project, scan
+
+HERE = Path(__file__).parent
+CACHE = HERE.parent / ".nox" / "corpus"
+DRAWN = {"import": 20, "argument": 8, "patch": 2, "inherited": 24, "override": 8, "option": 5}
+FAMILIES = {
+    "import": "import",
+    "call_kwarg": "argument",
+    "monkeypatch": "patch",
+    "self_read": "inherited",
+    "self_call": "inherited",
+    "self_call_overridden": "inherited",
+    "super_call": "inherited",
+    "override": "override",
+    "config_key_by_string": "option",
+    "args_read": "option",
+}
+NEAR = 4
+
+
+class Edited(Files):
+    """A package with the text of some files replaced."""
+
+    def __init__(self, files: Files, texts: dict[str, str]) -> None:
+        self.files = files
+        self.texts = texts
+        self.shown = files.shown
+
+    @cached_property
+    def paths(self) -> list[str]:
+        return self.files.paths
+
+    def read(self, path: str) -> bytes:
+        return self.texts[path].encode() if path in self.texts else self.files.read(path)
+
+
+def renamed(library: Library, contact: dict) -> dict[str, str]:
+    """The files of the package with what the contact relies on renamed; nothing if it is not there."""
+    family, symbol = FAMILIES[contact["kind"]], contact["symbol"]
+    name = re.split(r"[.:]", symbol)[-1]
+    if family in ("import", "patch"):
+        return _definition(library, symbol, name)
+    if family == "argument":
+        return _argument(library, symbol, contact["argument"])
+    if family == "option":
+        pattern = re.compile(rf"^    {name}:", re.M)
+        return {f: pattern.sub(f"    {name}_seeded:", t) for f, t in library.texts.items() if pattern.search(t)}
+    if name.startswith("__"):
+        return {}
+    word = re.compile(rf"(?<![\w\"']){name}(?!\w)")
+    defined = re.compile(rf"def {name}\(|self\.{name}\b")
+    if not any(defined.search(text) for text in library.texts.values()):
+        return {}
+    return {f: word.sub(f"{name}_seeded", t) for f, t in library.texts.items() if word.search(t)}
+
+
+def _definition(library: Library, symbol: str, name: str) -> dict[str, str]:
+    entity = library.one(symbol)
+    if not isinstance(entity, Class | Function | Value):
+        return {}
+    lines = library.texts[entity.module.file].splitlines(keepends=True)
+    for number in range(entity.line - 1, len(lines)):
+        if re.search(rf"\b{name}\b", lines[number]):
+            lines[number] = re.sub(rf"\b{name}\b", f"{name}_seeded", lines[number], count=1)
+            return {entity.module.file: "".join(lines)}
+    return {}
+
+
+def _argument(library: Library, symbol: str, name: str) -> dict[str, str]:
+    entity = library.one(symbol)
+    node = entity.node if isinstance(entity, Class | Function) else None
+    if node is None:
+        return {}
+    lines = library.texts[entity.module.file].splitlines(keepends=True)
+    body = "".join(lines[node.lineno - 1 : node.end_lineno])
+    edited = re.sub(rf"(?<![\w.]){name}\b", f"{name}_seeded", body)
+    return {entity.module.file: "".join([*lines[: node.lineno - 1], edited, *lines[node.end_lineno :]])}
+
+
+def drawn(contacts: list[dict], everything: bool) -> list[dict]:
+    """The contacts to break, in an order that nobody chose."""
+    contacts = [contact for contact in contacts if contact["kind"] in FAMILIES and not contact.get("own")]
+    contacts.sort(key=lambda contact: hashlib.sha256(json.dumps(contact, sort_keys=True).encode()).hexdigest())
+    left = Counter({family: 10_000 if everything else count for family, count in DRAWN.items()})
+    return [contact for contact in contacts if left[FAMILIES[contact["kind"]]] > 0]
+
+
+def _is_near(hit: Hit, contact: dict) -> bool:
+    """Within a few lines; a name of a long import is told on its own line, and contacts give that of the statement."""
+    if contact["kind"] == "import" and hit.contact.kind == "import":
+        return hit.contact.path == contact["symbol"]
+    return any(abs(hit.at - line) <= NEAR for line in contact["lines"])
+
+
+def main(arguments: list[str]) -> None:
+    project = read_project(fetch("axolotl", "0.19.0", CACHE), "trl")
+    old = read_library("1.9.0", "trl", CACHE)
+    contacts = [json.loads(line) for line in (HERE / "scan_axolotl_contacts.jsonl").read_text().splitlines()]
+    before = {(hit.rule, hit.place, hit.symbol) for hit in scan(project, old, old, "axolotl").hits}
+    put: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    quota = Counter({family: 10_000 if "--all" in arguments else count for family, count in DRAWN.items()})
+    for contact in drawn(contacts, "--all" in arguments):
+        family = FAMILIES[contact["kind"]]
+        texts = renamed(old, contact) if put[family] < quota[family] else {}
+        if not texts:
+            continue
+        put[family] += 1
+        new = Library(Edited(old.files, texts), "trl", old.version, "trl with a fault")
+        hits = scan(project, old, new, "axolotl").hits
+        near = [
+            hit
+            for hit in hits
+            if (hit.rule, hit.place, hit.symbol) not in before
+            and hit.contact.place.file == contact["file"]
+            and _is_near(hit, contact)
+        ]
+        found[family] += bool(near)
+        if "--missed" in arguments and not near:
+            print("missed", contact["kind"], contact["file"], contact["lines"][:3], contact["symbol"])
+    table = {family: f"{found[family]}/{put[family]}" for family in DRAWN}
+    total = {"found": found.total(), "seeded": put.total(), "same-version": len(before)}
+    print("CORPUS", json.dumps({"table": "scan-seeded-axolotl", **table, **total}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
