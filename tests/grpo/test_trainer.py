@@ -1,0 +1,238 @@
+"""GRPO from rows to updated weights: layouts, accumulation and resuming change nothing that they should not."""
+
+import math
+
+import pytest
+import torch
+from datasets import Dataset
+
+from sternpost.generation.backend import Completion
+from sternpost.grpo.config import GRPOConfig
+from sternpost.grpo.trainer import GRPOTrainer, grouped
+
+from .. import tiny
+
+QUIET = dict(
+    report_to="none", disable_tqdm=True, save_strategy="no", logging_steps=1, learning_rate=1e-2, max_steps=3,
+    per_device_train_batch_size=8, num_generations=4, max_completion_length=6, shuffle_dataset=False,
+    lr_scheduler_type="constant", optim="sgd",
+)  # fmt: skip
+
+
+def prompts(count: int = 12) -> list[dict]:
+    return [
+        {"prompt": [{"role": "user", "content": " ".join(tiny.WORDS[at : at + 2])}], "target": at}
+        for at in range(count)
+    ]
+
+
+def reward(completions, completion_ids, target, **kwargs):
+    """Different for different completions of a prompt."""
+    return [sum(ids) % 7 + 0.1 * len(ids) - aim / 10 for ids, aim in zip(completion_ids, target, strict=True)]
+
+
+class Scripted:
+    """A backend whose completions depend on the prompt and the call only, not on the policy."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def sync(self, model):
+        pass
+
+    def sample(self, groups, sampling):
+        self.calls += 1
+        found = []
+        for group in groups:
+            draw = torch.Generator().manual_seed(sum(group.prompt) + 31 * len(group.prompt))
+            members = []
+            for _ in range(group.count):
+                length = int(torch.randint(1, 7, (1,), generator=draw))
+                ids = torch.randint(5, 300, (length,), generator=draw).tolist()
+                members.append(Completion(ids, [0.0] * length, finished=length < 6))
+            found.append(members)
+        return found
+
+
+def make(path, rows=None, options=None, **kwargs):
+    kwargs = {"backend": Scripted()} | kwargs
+    return GRPOTrainer(
+        tiny.model(), reward, GRPOConfig(str(path), **QUIET | (options or {})), Dataset.from_list(rows or prompts()),
+        processing_class=tiny.tokenizer(), **kwargs,
+    )  # fmt: skip
+
+
+def trained(trainer):
+    trainer.train()
+    return tiny.losses(trainer), torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
+
+
+def assert_same(ours, theirs, rel=1e-4):
+    for left, right in zip(ours[0], theirs[0], strict=True):
+        assert left == pytest.approx(right, rel=rel, abs=1e-6)
+    torch.testing.assert_close(ours[1], theirs[1], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "dapo", "dr_grpo", "luspo", "cispo", "sapo", "vespo"])
+def test_accumulating_is_a_larger_batch(tmp_path, loss_type):
+    """Eight completions at once, or four and four, or two at a time: the same steps, whatever is averaged over."""
+    whole = trained(make(tmp_path / "a", options={"loss_type": loss_type}))
+    for size in (4, 2):
+        options = {
+            "loss_type": loss_type, "per_device_train_batch_size": size, "gradient_accumulation_steps": 8 // size
+        }  # fmt: skip
+        assert_same(trained(make(tmp_path / str(size), options=options)), whole)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_a_shared_prompt_changes_nothing(tmp_path, beta):
+    """Prompts computed once, or with every completion."""
+    shared = make(tmp_path / "a", options={"beta": beta})
+    assert shared.shared
+    padded = make(tmp_path / "b", options={"beta": beta})
+    padded.shared = False
+    assert_same(trained(shared), trained(padded))
+
+
+def test_generating_for_several_steps_is_the_same_on_the_same_completions(tmp_path):
+    """Two optimizer steps from one generation, whose completions do not depend on the policy here; the ratios are 1 in
+    the first of them, and after it not."""
+    each = make(tmp_path / "a", options={"epsilon": 0.9, "max_steps": 1})
+    both = make(tmp_path / "b", options={"epsilon": 0.9, "max_steps": 2, "steps_per_generation": 2})
+    first = trained(each)
+    second = trained(both)
+    assert second[0][0] == pytest.approx(first[0][0], rel=1e-5)
+    assert both.backend.calls == 1
+    assert both.waiting[0].rollout.old_logps is not None
+
+
+def test_every_generation_is_learned_from_as_often_as_asked(tmp_path):
+    """`num_iterations`: one generation, two optimizer steps on the same completions, the second off-policy."""
+    trainer = make(tmp_path, options={"num_iterations": 2, "max_steps": 4})
+    trained(trainer)
+    assert trainer.backend.calls == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"num_iterations": 2}, {"steps_per_generation": 2}, {"num_iterations": 2, "gradient_accumulation_steps": 2,
+                                                              "per_device_train_batch_size": 4}],
+)  # fmt: skip
+def test_resuming_is_as_if_nothing_had_happened(tmp_path, options):
+    """Also in the middle of a generation, whose completions are kept."""
+    options = options | {"max_steps": 5, "save_strategy": "steps", "save_steps": 1}
+    straight = trained(make(tmp_path / "a", options=options, backend=None))
+    stopped = make(tmp_path / "b", options=options | {"max_steps": 5}, backend=None)
+    stopped.train()
+    again = make(tmp_path / "b", options=options, backend=None)
+    again.train(resume_from_checkpoint=str(tmp_path / "b" / "checkpoint-3"))
+    weights = torch.cat([weight.detach().flatten() for weight in again.model.parameters()])
+    assert_same((tiny.losses(again)[3:], weights), (straight[0][3:], straight[1]))
+
+
+def test_rewards_teach(tmp_path):
+    """The policy itself generates, and what is rewarded becomes more frequent."""
+
+    def likes(completion_ids, **kwargs):
+        return [float(sum(token < 150 for token in ids)) / len(ids) for ids in completion_ids]
+
+    options = {"max_steps": 15, "per_device_train_batch_size": 32, "num_generations": 8, "optim": "adamw_torch"}
+    trainer = GRPOTrainer(
+        tiny.model(), likes, GRPOConfig(str(tmp_path), **QUIET | options), Dataset.from_list(prompts(8)),
+        processing_class=tiny.tokenizer(),
+    )  # fmt: skip
+    trainer.train()
+    found = [line["reward"] for line in trainer.state.log_history if "reward" in line]
+    assert sum(found[-3:]) / 3 > sum(found[:3]) / 3 + 0.15
+
+
+def test_metrics_of_a_step(tmp_path):
+    """Rewards, lengths and clipping are those of the completions."""
+    trainer = make(tmp_path, options={"max_steps": 1, "mask_truncated_completions": True})
+    seen = {}
+
+    def watch(completion_ids, target, **kwargs):
+        seen["ids"], seen["rewards"] = completion_ids, reward(None, completion_ids, target)
+        return seen["rewards"]
+
+    trainer.rewards[0] = type(trainer.rewards[0])("reward", watch)
+    trainer.train()
+    line = trainer.state.log_history[0]
+    lengths = [len(ids) for ids in seen["ids"]]
+    assert line["completions/mean_length"] == pytest.approx(sum(lengths) / len(lengths))
+    assert (line["completions/min_length"], line["completions/max_length"]) == (min(lengths), max(lengths))
+    assert line["completions/clipped_ratio"] == pytest.approx(sum(length == 6 for length in lengths) / len(lengths))
+    assert line["reward"] == line["rewards/reward/mean"] == pytest.approx(sum(seen["rewards"]) / 8, rel=1e-5)
+    assert line["num_tokens"] == sum(lengths)
+    groups = torch.tensor(seen["rewards"]).view(2, 4)
+    assert line["reward_std"] == pytest.approx(groups.std(1).mean().item(), rel=1e-4)
+
+
+def test_columns_reach_the_rewards(tmp_path):
+    """Under their names, one value per completion, with prompts and ids."""
+    seen = {}
+
+    def look(prompts, completions, completion_ids, target, trainer_state, **kwargs):
+        seen.update(prompts=prompts, completions=completions, target=target, step=trainer_state.global_step)
+        return [1.0] * len(completions)
+
+    trainer = GRPOTrainer(
+        tiny.model(), look, GRPOConfig(str(tmp_path), **QUIET | {"max_steps": 1}), Dataset.from_list(prompts()),
+        processing_class=tiny.tokenizer(), backend=Scripted(),
+    )  # fmt: skip
+    trainer.train()
+    assert seen["target"] == [0] * 4 + [1] * 4
+    assert seen["prompts"][0] == prompts()[0]["prompt"]
+    assert seen["completions"][0][0]["role"] == "assistant"
+    assert seen["step"] == 0
+
+
+def test_evaluation_generates_too(tmp_path):
+    """With its own number of generations, and metrics of its own."""
+    trainer = make(tmp_path, options={"num_generations_eval": 2, "per_device_eval_batch_size": 4})
+    trainer.eval_dataset = Dataset.from_list(prompts(4))
+    metrics = trainer.evaluate()
+    assert math.isfinite(metrics["eval_reward"])
+    assert metrics["eval_completions/max_length"] <= 6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_generations": 1}, "`num_generations=1` must be at least 2"),
+        ({"num_generations": 3}, "which is no multiple of `num_generations=3`"),
+        ({"temperature": 0.0}, "`temperature=0.0` must be positive"),
+        ({"loss_type": "grop"}, 'Did you mean "grpo"?'),
+        ({"scale_rewards": "grp"}, "`scale_rewards='grp'` is not one of"),
+        ({"delta": 1.1}, "`delta=1.1` must be above"),
+        ({"steps_per_generation": 3, "gradient_accumulation_steps": 2}, "do not divide each other"),
+        ({"beta": -1.0}, "`beta=-1.0` must not be negative"),
+    ],
+)
+def test_wrong_options_are_named(tmp_path, options, message):
+    """Before anything is loaded."""
+    with pytest.raises(ValueError) as error:
+        GRPOConfig(str(tmp_path), **QUIET | options)
+    assert message in str(error.value)
+
+
+def test_rows_without_prompts_and_missing_rewards_are_refused(tmp_path):
+    """The message says what is missing."""
+    with pytest.raises(ValueError, match="needs `prompt`"):
+        make(tmp_path, rows=[{"text": "a"}])
+    with pytest.raises(ValueError, match="`reward_funcs` is empty"):
+        GRPOTrainer(tiny.model(), [], GRPOConfig(str(tmp_path), **QUIET), Dataset.from_list(prompts()))
+    with pytest.raises(ValueError, match="has 2 values for 1 reward functions"):
+        make(tmp_path, options={"reward_weights": [1.0, 2.0]})
+
+
+def test_more_prompts_than_rows_are_refused(tmp_path):
+    """A generation batch needs as many different prompts."""
+    with pytest.raises(ValueError, match="the data set has 1 rows, but a generation batch holds 2"):
+        make(tmp_path, rows=prompts(1)).train()
+
+
+def test_prompts_that_follow_one_another_are_a_group():
+    """And the same prompt later is another one."""
+    groups = grouped([[1], [1], [2], [1]])
+    assert [(list(group.prompt), group.count) for group in groups] == [([1], 2), ([2], 1), ([1], 1)]
