@@ -1,7 +1,0 @@
-import warnings
-
-
-def load(path, strict=None):
-    if strict is not None:
-        warnings.warn("`strict` is deprecated and will be removed in version 2.0. Use `check()`.", FutureWarning)
-    return path
