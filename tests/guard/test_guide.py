@@ -42,7 +42,7 @@ def test_every_detail_is_explained(tmp_path: Path):
             written |= {detail for fact in snapshot.facts for detail, _ in fact.details}
     table = GUIDE[GUIDE.index("| detail | of | says |") : GUIDE.index("## On your own package")]
     first_columns = " ".join(row.split("|")[1] for row in table.splitlines()[2:] if row)
-    assert written | {"excluded", "marker"} == set(re.findall(r"`(\w+)`", first_columns))
+    assert written | {"excluded", "marker", "seen"} == set(re.findall(r"`(\w+)`", first_columns))
 
 
 def test_the_rules_are_those_of_the_guard():
@@ -79,6 +79,7 @@ def test_the_examples_of_settings_and_exceptions_are_accepted(tmp_path: Path):
         "legacy",
         "commands",
         "ignore-extras",
+        "internal",
     }
     (tmp_path / "except.toml").write_text(block("toml", "[[allow]]"))
     assert read_allowances(tmp_path / "except.toml", "except.toml")[0].until == "0.4.0"
