@@ -80,17 +80,76 @@ def conversations() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def make_trainer(tmp_path: Path, model_path: str) -> Callable[..., Any]:
-    """`make_trainer(rows, eval_rows, trainer_class=, arguments of the trainer or options of SFTConfig...)`."""
+def vision_model(model_path: str) -> Callable[[], tuple[Any, Any]]:
+    """`vision_model()`: a LLaVA of a few thousand random parameters, and its processor; four patches make a picture."""
+
+    def make() -> tuple[Any, Any]:
+        from transformers import (
+            AutoTokenizer,
+            CLIPImageProcessor,
+            CLIPVisionConfig,
+            LlavaConfig,
+            LlavaForConditionalGeneration,
+            LlavaProcessor,
+            Qwen3Config,
+        )
+
+        tokenizer = AutoTokenizer.from_pretrained(model_path)
+        tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+        template = (
+            "{% for message in messages %}{{ message.role }}: "
+            "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
+            "{{ '<image>' if part.type == 'image' else part.text }}{% endfor %}{% endif %}\n{% endfor %}"
+        )
+        pixels = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+        processor = LlavaProcessor(
+            pixels, tokenizer, patch_size=8, vision_feature_select_strategy="default", chat_template=template,
+            num_additional_image_tokens=1,
+        )  # fmt: skip
+        narrow = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        text = Qwen3Config(**narrow, vocab_size=len(tokenizer), num_key_value_heads=1, head_dim=8)
+        vision = CLIPVisionConfig(**narrow, image_size=16, patch_size=8)
+        image = tokenizer.convert_tokens_to_ids("<image>")
+        config = LlavaConfig(vision_config=vision, text_config=text, vision_feature_layer=-1, image_token_id=image)
+        return LlavaForConditionalGeneration(config), processor
+
+    return make
+
+
+@pytest.fixture
+def mixture_of_experts(model_path: str) -> Any:
+    """A Qwen3-MoE of a few thousand random parameters."""
+    from transformers import AutoTokenizer, Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    return Qwen3MoeForCausalLM(
+        Qwen3MoeConfig(
+            vocab_size=len(AutoTokenizer.from_pretrained(model_path)), hidden_size=16, intermediate_size=16,
+            moe_intermediate_size=8, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+            num_experts=4, num_experts_per_tok=2, decoder_sparse_step=1,
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def pairs() -> list[dict[str, Any]]:
+    """Rows with a question, a better and a worse answer, all of different lengths."""
+    drawn = random.Random(1)
+
+    def words(longest: int, *last: str) -> str:
+        return " ".join([*drawn.choices(WORDS, k=drawn.randint(1, longest)), *last])
+
+    return [{"prompt": words(6), "chosen": words(9, "yes"), "rejected": words(9, "no")} for _ in range(12)]
+
+
+def maker(trainer_class: Any, config: Any, model_path: str, directory: Path) -> Callable[..., Any]:
+    """`make(rows, eval_rows, trainer_class=, model=, arguments of the trainer or options of its config...)`."""
     import inspect
 
     from datasets import Dataset
 
-    from sternpost import SFTConfig, SFTTrainer
-
-    named = set(inspect.signature(SFTTrainer).parameters)
+    named = set(inspect.signature(trainer_class).parameters)
     quiet = {
-        "output_dir": str(tmp_path / "run"), "use_cpu": True, "report_to": "none", "disable_tqdm": True,
+        "output_dir": str(directory), "use_cpu": True, "report_to": "none", "disable_tqdm": True,
         "save_strategy": "no", "logging_steps": 1, "max_steps": 1, "per_device_train_batch_size": 3,
         "dataloader_pin_memory": False,
     }  # fmt: skip
@@ -101,18 +160,34 @@ def make_trainer(tmp_path: Path, model_path: str) -> Callable[..., Any]:
         return Dataset.from_list(rows) if isinstance(rows, list) else rows
 
     def make(
-        rows: Any, eval_rows: Any = None, *, trainer_class: Any = SFTTrainer, model: Any = None, **given: Any
+        rows: Any, eval_rows: Any = None, *, trainer_class: Any = trainer_class, model: Any = None, **given: Any
     ) -> Any:
         options = {name: given.pop(name) for name in set(given) - named}
         return trainer_class(
             model or model_path,
-            SFTConfig(**quiet | options),
+            args=config(**quiet | options),
             train_dataset=rows_of(rows),
             eval_dataset=rows_of(eval_rows),
             **given,
         )
 
     return make
+
+
+@pytest.fixture
+def make_trainer(tmp_path: Path, model_path: str) -> Callable[..., Any]:
+    """Makes an `SFTTrainer`; see `maker`."""
+    from sternpost import SFTConfig, SFTTrainer
+
+    return maker(SFTTrainer, SFTConfig, model_path, tmp_path / "run")
+
+
+@pytest.fixture
+def make_dpo_trainer(tmp_path: Path, model_path: str) -> Callable[..., Any]:
+    """Makes a `DPOTrainer`; see `maker`."""
+    from sternpost import DPOConfig, DPOTrainer
+
+    return maker(DPOTrainer, DPOConfig, model_path, tmp_path / "run")
 
 
 @pytest.fixture

@@ -15,18 +15,6 @@ SUMMARY = "train_runtime"
 DENSE = set(contract.METRICS) - {"aux_loss"}
 
 
-def tiny_mixture_of_experts(model_path):
-    from transformers import AutoTokenizer, Qwen3MoeConfig, Qwen3MoeForCausalLM
-
-    return Qwen3MoeForCausalLM(
-        Qwen3MoeConfig(
-            vocab_size=len(AutoTokenizer.from_pretrained(model_path)), hidden_size=16, intermediate_size=16,
-            moe_intermediate_size=8, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
-            num_experts=4, num_experts_per_tok=2, decoder_sparse_step=1,
-        )
-    )  # fmt: skip
-
-
 @pytest.fixture
 def history(make_trainer, conversations):
     """The log of a run of two steps with an evaluation after each."""
@@ -68,12 +56,12 @@ def test_prefixes_of_evaluation(make_trainer, conversations):
     assert ({f"test_{metric}" for metric in DENSE} <= set(returned), own) == (True, set())
 
 
-def test_mixture_of_experts_adds_its_loss(make_trainer, conversations, model_path):
+def test_mixture_of_experts_adds_its_loss(make_trainer, conversations, model_path, mixture_of_experts):
     """S13. `aux_loss` is logged for mixture-of-experts models, in training and in evaluation, and for no others."""
     from transformers import AutoTokenizer
 
     trainer = make_trainer(
-        conversations, conversations[:3], model=tiny_mixture_of_experts(model_path),
+        conversations, conversations[:3], model=mixture_of_experts,
         processing_class=AutoTokenizer.from_pretrained(model_path), router_aux_loss_coef=0.01, eval_strategy="steps",
         eval_steps=1,
     )  # fmt: skip

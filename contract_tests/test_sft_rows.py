@@ -85,12 +85,12 @@ def test_missing_column_is_refused(make_trainer, row_format):
 # ---- Columns that are read when they are there. Each function takes a trainer's maker and says what shows that it is.
 
 
-def reads_tools(make_trainer, conversations, model_path):
+def reads_tools(make_trainer, conversations, model_path, vision_model):
     text, _ = learned(make_trainer([row | {"tools": [TOOL]} for row in conversations]), model_path)
     assert "calculator" in text
 
 
-def reads_chat_template_kwargs(make_trainer, conversations, model_path):
+def reads_chat_template_kwargs(make_trainer, conversations, model_path, vision_model):
     tokenizer = AutoTokenizer.from_pretrained(model_path)
     tokenizer.chat_template = "{{ mood }}" + tokenizer.chat_template
     rows = [row | {"chat_template_kwargs": {"mood": "calm"}} for row in conversations]
@@ -98,29 +98,29 @@ def reads_chat_template_kwargs(make_trainer, conversations, model_path):
     assert text.startswith("calm")
 
 
-def reads_labels(make_trainer, conversations, model_path):
+def reads_labels(make_trainer, conversations, model_path, vision_model):
     batch = one_batch(make_trainer([{"input_ids": [5, 6, 7, 8], "labels": [-100, -100, 7, 9]}] * 3, padding_free=False))
     assert batch["labels"].tolist() == [[-100, -100, 7, 9]] * 3
 
 
-def reads_completion_mask(make_trainer, conversations, model_path):
+def reads_completion_mask(make_trainer, conversations, model_path, vision_model):
     row = {"input_ids": [5, 6, 7, 8], "completion_mask": [0, 0, 1, 1]}
     assert one_batch(make_trainer([row] * 3, padding_free=False))["labels"].tolist() == [[-100, -100, 7, 8]] * 3
 
 
-def reads_assistant_masks(make_trainer, conversations, model_path):
+def reads_assistant_masks(make_trainer, conversations, model_path, vision_model):
     row = {"input_ids": [5, 6, 7, 8], "assistant_masks": [0, 1, 0, 1]}
     assert one_batch(make_trainer([row] * 3, padding_free=False))["labels"].tolist() == [[-100, 6, -100, 8]] * 3
 
 
-def reads_seq_lengths(make_trainer, conversations, model_path):
+def reads_seq_lengths(make_trainer, conversations, model_path, vision_model):
     batch = one_batch(make_trainer([{"input_ids": [5, 6, 7, 8, 9], "seq_lengths": [2, 3]}] * 3))
     assert batch["seq_lengths"] == [2, 3, 2, 3, 2, 3]
 
 
 def reads_pictures(column, value):
-    def reads(make_trainer, conversations, model_path):
-        model, processor = tiny_vision_model(model_path)
+    def reads(make_trainer, conversations, model_path, vision_model):
+        model, processor = vision_model()
         rows = [row | {column: value()} for row in conversations]
         trainer = make_trainer(rows, model=model, processing_class=processor, max_length=None)
         assert one_batch(trainer)["pixel_values"].shape[0] == 3
@@ -131,37 +131,6 @@ def reads_pictures(column, value):
 
 def picture():
     return pytest.importorskip("PIL.Image").new("RGB", (16, 16), "navy")
-
-
-def tiny_vision_model(model_path):
-    """A LLaVA of a few thousand parameters, and its processor; four patches make a picture."""
-    from transformers import (
-        CLIPImageProcessor,
-        CLIPVisionConfig,
-        LlavaConfig,
-        LlavaForConditionalGeneration,
-        LlavaProcessor,
-        Qwen3Config,
-    )
-
-    tokenizer = AutoTokenizer.from_pretrained(model_path)
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
-    template = (
-        "{% for message in messages %}{{ message.role }}: "
-        "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
-        "{{ '<image>' if part.type == 'image' else part.text }}{% endfor %}{% endif %}\n{% endfor %}"
-    )
-    pixels = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
-    processor = LlavaProcessor(
-        pixels, tokenizer, patch_size=8, vision_feature_select_strategy="default", chat_template=template,
-        num_additional_image_tokens=1,
-    )  # fmt: skip
-    narrow = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text = Qwen3Config(**narrow, vocab_size=len(tokenizer), num_key_value_heads=1, head_dim=8)
-    vision = CLIPVisionConfig(**narrow, image_size=16, patch_size=8)
-    image = tokenizer.convert_tokens_to_ids("<image>")
-    config = LlavaConfig(vision_config=vision, text_config=text, vision_feature_layer=-1, image_token_id=image)
-    return LlavaForConditionalGeneration(config), processor
 
 
 READERS = {
@@ -177,10 +146,10 @@ READERS = {
 
 
 @pytest.mark.parametrize("column", READERS)
-def test_optional_columns_are_read(make_trainer, conversations, model_path, column):
+def test_optional_columns_are_read(make_trainer, conversations, model_path, vision_model, column):
     """S3. Each optional column of the contract is read when it is there."""
     assert column in contract.OPTIONAL_COLUMNS
-    READERS[column](make_trainer, conversations, model_path)
+    READERS[column](make_trainer, conversations, model_path, vision_model)
 
 
 def test_no_optional_column_is_left_out():

@@ -28,8 +28,9 @@ TruncationMode = Literal["keep_start", "keep_end"]
 ROWS = {
     "preference": ("prompt", "chosen", "rejected"),
     "preference_implicit": ("chosen", "rejected"),
+    "tokenized": ("prompt_ids", "chosen_ids", "rejected_ids"),
 }
-"""Row formats accepted by `DPOTrainer`, with the columns that each needs: strings, or lists of messages."""
+"""Row formats accepted by `DPOTrainer`, with the columns that each needs: strings, lists of messages, or token ids."""
 
 OPTIONAL_COLUMNS = (
     "tools",
