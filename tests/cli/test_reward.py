@@ -12,17 +12,8 @@ COMMON = ["--max_steps", "2", "--per_device_train_batch_size", "2", "--logging_s
 @pytest.mark.parametrize("dataset", ["demo:preference", "demo:preference_implicit"])
 def test_demo_trains(tmp_path, capsys, dataset):
     """From a language model's path to a saved reward model."""
-    argv = [
-        "--model",
-        "demo",
-        "--dataset",
-        dataset,
-        "--output_dir",
-        str(tmp_path),
-        "--center_rewards_coefficient",
-        "0.01",
-    ]
-    assert main(["reward", *argv, *COMMON]) == 0
+    argv = ["--model", "demo", "--dataset", dataset, "--output_dir", str(tmp_path)]
+    assert main(["reward", *argv, *COMMON, "--center_rewards_coefficient", "0.01"]) == 0
     assert "accuracy=" in capsys.readouterr().out
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["architectures"] == ["Qwen3ForSequenceClassification"]

@@ -137,6 +137,17 @@ def test_metrics_are_those_of_the_pairs(tmp_path):
         assert result[f"eval_{name}"] == pytest.approx(value.item(), rel=1e-4), name
 
 
+def test_outputs_are_alike_in_both_layouts(tmp_path):
+    """`compute_loss(..., return_outputs=True)`, for who overrides it: logits of chosen answers, then the others."""
+    logits = []
+    for free in (True, False):
+        trainer = make(tmp_path, padding_free=free, pad_to_multiple_of=64)
+        batch = next(iter(trainer.get_train_dataloader()))
+        logits.append(trainer.compute_loss(trainer.model, batch, return_outputs=True)[1].logits)
+    assert logits[0].shape == (8, 1)
+    torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-5)
+
+
 def test_extremes_are_those_of_all_steps_logged(tmp_path):
     """A log line of several steps holds the smallest and the largest reward among them, and means over all pairs."""
     often = lines(train(tmp_path / "a", logging_steps=1))

@@ -64,9 +64,8 @@ def test_pairs_with_images_train(tmp_path, path, form):
 
 def test_both_formats_make_the_same_batch(tmp_path, path):
     """A prompt of its own, or at the beginning of both answers."""
-    ours, theirs = (
-        next(iter(trainer(tmp_path, path, form).get_train_dataloader())) for form in ("explicit", "implicit")
-    )
+    made = [trainer(tmp_path, path, form) for form in ("explicit", "implicit")]
+    ours, theirs = (next(iter(each.get_train_dataloader())) for each in made)
     for name in ours:
         torch.testing.assert_close(ours[name], theirs[name])
 
@@ -112,9 +111,7 @@ def test_text_alone_shares_its_beginning(tmp_path, path):
 def test_long_pairs_are_refused(tmp_path, path):
     """How many tokens an image takes is known when the batch is made; the error says which row is too long."""
     made = trainer(tmp_path, path, max_length=8)
-    with pytest.raises(
-        ValueError, match=r"column `chosen`: \d+ tokens with prompt and images, more than `max_length=8`"
-    ):
+    with pytest.raises(ValueError, match=r"column `chosen`: \d+ tokens with prompt and images, more than `max_length"):
         made.train()
 
 

@@ -168,15 +168,15 @@ class RewardTrainer(Trainer):
     ) -> Any:
         batch = {name: value for name, value in inputs.items() if name != MARGIN}
         outputs = model(**batch, use_cache=False)
-        chosen, rejected = rewards_of(outputs.logits, batch)
-        pairs = Pairs(chosen, rejected, inputs.get(MARGIN))
+        outputs.logits = chosen_first(outputs.logits, batch)
+        pairs = Pairs(*outputs.logits[:, 0].chunk(2), inputs.get(MARGIN))
         losses = self.loss_fn(pairs)
         shares = 1
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             shares = self.accelerator.num_processes  # the gradient is averaged over ranks, the count is their sum
         loss = losses.sum() * shares / (len(losses) if num_items_in_batch is None else num_items_in_batch)
         self._record(pairs, losses, batch, training=model.training)
-        return (loss, pairs) if return_outputs else loss
+        return (loss, outputs) if return_outputs else loss
 
     def _record(self, pairs: Pairs, losses: Tensor, batch: dict[str, Any], training: bool) -> None:
         """Add a micro-batch to the metrics of the next log line."""
@@ -212,11 +212,11 @@ class RewardTrainer(Trainer):
         ignore_keys: list[str] | None = None,
     ) -> tuple[Tensor | None, Any, Any]:
         with torch.no_grad(), self.compute_loss_context_manager():
-            loss, pairs = self.compute_loss(model, self._prepare_inputs(inputs), return_outputs=True)
+            loss, outputs = self.compute_loss(model, self._prepare_inputs(inputs), return_outputs=True)
         if prediction_loss_only:
             return loss, None, None
-        rewards = torch.stack([pairs.chosen, pairs.rejected], dim=1)
-        return loss, rewards, torch.zeros_like(pairs.chosen, dtype=torch.long)
+        rewards = outputs.logits.view(2, -1).T.contiguous()
+        return loss, rewards, torch.zeros(len(rewards), dtype=torch.long, device=rewards.device)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -270,14 +270,10 @@ class RewardTrainer(Trainer):
         return count
 
 
-def rewards_of(logits: Tensor, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Rewards of the chosen and of the rejected answers, in float32, in either layout."""
-    rewards = logits[: 2 * count_pairs(batch), 0].float()  # without those of filler behind the pairs
-    if "seq_lengths" in batch:
-        chosen, rejected = rewards.view(-1, 2).unbind(1)
-    else:
-        chosen, rejected = rewards.chunk(2)
-    return chosen, rejected
+def chosen_first(logits: Tensor, batch: dict[str, Any]) -> Tensor:
+    """`[2P, 1]`: rewards of the chosen answers, then of the rejected ones, in float32, from either layout."""
+    rewards = logits[: 2 * count_pairs(batch)].float()  # without that of filler behind the pairs
+    return rewards.view(-1, 2).T.reshape(-1, 1) if "seq_lengths" in batch else rewards
 
 
 def count_pairs(batch: dict[str, Any]) -> int:
