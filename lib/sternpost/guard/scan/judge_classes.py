@@ -310,7 +310,8 @@ def _needed(sides: Sides, contact: Contact, library: Library) -> dict[str, Origi
 
 def argument_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     """An option that is read from `self.args` or from what is called so."""
-    if contact.name in (sides.own_fields if contact.detail == "self" else sides.any_fields):
+    inside = contact.detail == "self" or contact.class_ in sides.classes
+    if contact.name in (sides.own_fields if inside else sides.any_fields):
         return
     old = _config_of(sides, contact.class_, sides.old) if contact.detail == "self" else None
     new = _config_of(sides, contact.class_, sides.new) if contact.detail == "self" else None

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from .code import Function
 from .contacts import Contact, Place
 from .guards import reached
 from .hits import Hit, Level, make_hit
@@ -50,6 +52,7 @@ def word_hits(sides: Sides) -> Iterator[Hit]:
     for word in sorted((words & sides.old.names) - gone - lost.keys()):
         yield from _dispatched(sides, word)
     yield from option_word_hits(sides, words)
+    yield from _called_by_name(sides, words)
     yield from _elsewhere(sides, lost)
 
 
@@ -104,6 +107,26 @@ def _dispatched(sides: Sides, word: str) -> Iterator[Hit]:
     for place in places if gone else ():
         contact = Contact("string-name", "", place, word)
         yield make_hit("key-gone", contact, word, f"{', '.join(gone[:3])} no longer define `{word}`.", level="note")
+
+
+def _called_by_name(sides: Sides, words: set[str]) -> Iterator[Hit]:
+    """Methods that are named in strings, as for a remote call, and that now need another argument."""
+    for path in sorted(sides.touched_classes):
+        old, new = sides.old.class_at(path), sides.new.class_at(path)
+        if old is None or new is None:
+            continue
+        before, after = sides.old.members(old), sides.new.members(new)
+        for word in sorted(words & before.keys() & after.keys()):
+            one, other = before[word], after[word]
+            if not isinstance(one, Function) or not isinstance(other, Function):
+                continue
+            needed = [a.name for a in other.signature.arguments if a.default is None and not one.signature.get(a.name)]
+            for place, guard in sides.collection.words[word] if needed else ():
+                if reached(guard, sides.new.version):
+                    says = f"`{path}.{word}`, which is named here, needs {', '.join(f'`{n}`' for n in needed)} now."
+                    at: dict[str, Any] = {"old_at": sides.old.origin(one), "new_at": sides.new.origin(other)}
+                    contact = Contact("string-name", "", place, word)
+                    yield make_hit("argument-required", contact, f"{path}.{word}", says, level="note", **at)
 
 
 def option_word_hits(sides: Sides, words: set[str]) -> Iterator[Hit]:

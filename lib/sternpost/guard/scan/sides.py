@@ -154,6 +154,14 @@ class Sides:
         return found
 
     @cached_property
+    def touched_classes(self) -> frozenset[str]:
+        """Classes of the package that the project names in any way."""
+        kinds = ("import", "attribute", "subclass", "call", "string-path")
+        paths = {contact.path for contact in self.collection.contacts if contact.kind in kinds}
+        found = (self.old.class_at(path) for path in paths if path.startswith(f"{self.package}."))
+        return frozenset(class_.path for class_ in found if class_ is not None)
+
+    @cached_property
     def touched_files(self) -> frozenset[str]:
         """Modules of the old version that define what the project imports, derives from or calls."""
         found: set[str] = set()

@@ -135,6 +135,8 @@ class Uses:
         meant = self.scopes.evaluate(node.func) if callee is None else None
         if isinstance(meant, Ref) and self.is_interesting(meant.path):
             callee = self.walker.add("call", meant.path, node, **more)
+            if isinstance(node.func, ast.Attribute):
+                self.attribute(node.func)
         if callee is not None:
             self._called.add(id(node))
         self._options(node, keys, callee)

@@ -150,10 +150,11 @@ class Walker(ast.NodeVisitor):
         self.guard_of[id(node)] = self.guard
         for expression in [*node.decorator_list, *node.bases, *(k.value for k in node.keywords)]:
             self.visit(expression)
-        before, self.owner = self.owner, class_
+        before, outer_method = self.owner, self.method
+        self.owner, self.method = class_, ""
         self.depth += 1
         self.block(node.body)
-        self.owner = before
+        self.owner, self.method = before, outer_method
         self.depth -= 1
         if len(self.scopes.stack) > 1:
             self.scopes.bind(node.name, Ref(class_.path))
@@ -180,9 +181,9 @@ class Walker(ast.NodeVisitor):
             return
         if self.depth:
             self.uses.functions[node.name] = node
-        method = self.owner is not None and (self.method == "" or self.owner.members.get(node.name) is not None)
+        method = self.owner is not None and self.method == ""
         outer_method = self.method
-        self.scopes.stack.append(self._parameters(node, method and not outer_method))
+        self.scopes.stack.append(self._parameters(node, method))
         self.scopes.values.append({})
         if not outer_method:
             self.method = node.name
