@@ -8,6 +8,7 @@ A word that holds anything but plain printable characters is written as a JSON s
 import json
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 from .facts import KINDS, Fact, Origin, Snapshot
 
@@ -48,11 +49,35 @@ def parse(text: str, file: str) -> Snapshot:
     for number, line in enumerate(lines[1:], start=2):
         if not line or line.startswith("#"):
             continue
-        fact = parse_fact(line, Origin(file, number))
-        if fact.key in facts:
-            raise SnapshotError(f"{file}:{number}: states `{' '.join(fact.key)}` a second time.")
-        facts[fact.key] = fact
-    return Snapshot.of(facts.values())
+        fact = _plain_fact(line, Origin(file, number)) or parse_fact(line, Origin(file, number))
+        key = (fact.kind, fact.owner, fact.name)
+        if key in facts:
+            raise SnapshotError(f"{file}:{number}: states `{' '.join(key)}` a second time.")
+        facts[key] = fact
+    return Snapshot(tuple([facts[key] for key in sorted(facts)]))
+
+
+def _plain_fact(line: str, origin: Origin) -> Fact | None:
+    """The fact of a line without quotes, which most are; None if it has to be looked at more closely."""
+    if '"' in line:
+        return None
+    kind, _, rest = line.partition(" ")
+    owner, _, rest = rest.partition(" ")
+    words = rest.split(" ") if rest else []
+    name = words.pop(0) if words and "=" not in words[0] else ""
+    details = []
+    for word in words:
+        detail, equals, value = word.partition("=")
+        if not (equals and value and detail.isascii() and detail.isalpha() and detail.islower()):
+            return None
+        details.append((detail, value))
+    if kind not in KINDS or not owner or "=" in owner or owner[0] == "#":
+        return None
+    if len(details) > 1:
+        details.sort()
+        if any(one[0] == other[0] for one, other in pairwise(details)):
+            return None
+    return Fact(kind, owner, name, tuple(details), origin)
 
 
 def parse_fact(line: str, origin: Origin) -> Fact:
