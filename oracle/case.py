@@ -29,6 +29,11 @@ class Case:
         """The options of one library."""
         return self.options | (self.peer if library == "trl" else self.ours) | more
 
+    @property
+    def shares(self) -> bool:
+        """Whether we compute what the sequences of a pair share once, and the peer twice."""
+        return self.arguments("sternpost").get("padding_free") is not False
+
 
 def accumulated(steps: int, rows: int = 1) -> dict[str, Any]:
     return {"per_device_train_batch_size": rows, "gradient_accumulation_steps": steps}

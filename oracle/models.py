@@ -94,14 +94,13 @@ CONFIGS: dict[str, Callable[..., PreTrainedConfig]] = {
 """What the library must score: tied and untied heads, experts, capped and scaled logits, learned positions."""
 
 
-def build(name: str) -> Any:
+def build(name: str, kind: Any = AutoModelForCausalLM, **options: Any) -> Any:
     """A model with the same float32 weights on every call, large enough that no logit is near zero."""
     made = tokenizer()
-    config = CONFIGS[name](
-        vocab_size=len(made), bos_token_id=None, eos_token_id=made.eos_token_id, pad_token_id=made.pad_token_id
-    )
+    tokens = {"eos_token_id": made.eos_token_id, "pad_token_id": made.pad_token_id}
+    config = CONFIGS[name](vocab_size=len(made), bos_token_id=None, **tokens, **options)
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model = kind.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:

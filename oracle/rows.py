@@ -172,6 +172,16 @@ def pair_options(draw: random.Random) -> dict[str, Any]:
     return pair_chat(draw) | {"chat_template_kwargs": {"manner": draw.choice(TEXT.split())}}
 
 
+def pair_margin(draw: random.Random) -> dict[str, Any]:
+    return pair(draw) | {"margin": draw.uniform(-1, 2)}
+
+
+def pair_tokenized(draw: random.Random) -> dict[str, Any]:
+    """Sequences that share some tokens, or none."""
+    shared = ids(draw) if draw.random() < 0.7 else []
+    return {"chosen_ids": shared + ids(draw), "rejected_ids": shared + ids(draw)}
+
+
 FORMATS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
     made.__name__: made
     for made in (
@@ -196,6 +206,8 @@ FORMATS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
         pair_tools,
         pair_tools_text,
         pair_options,
+        pair_margin,
+        pair_tokenized,
     )
 }
 

@@ -19,11 +19,6 @@ class PairCase(Case):
     """`other`: a model with other weights; `start`: the policy as it is at the start; None: what the library makes of
     the options and the adapter."""
 
-    @property
-    def shares(self) -> bool:
-        """Whether we compute a prompt once, and the peer does it twice."""
-        return self.arguments("sternpost").get("padding_free") is not False
-
 
 def count(batch: dict[str, Any]) -> int:
     """Tokens of the answers of a batch."""
