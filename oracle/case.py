@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-ONE_ROW = {"per_device_train_batch_size": 1}
-WHOLE = {"per_device_train_batch_size": 64}
+ONE_ROW: dict[str, Any] = {"per_device_train_batch_size": 1}
+WHOLE: dict[str, Any] = {"per_device_train_batch_size": 64}
 """All rows in one batch."""
-PADDED = {"padding_free": False}
+PADDED: dict[str, Any] = {"padding_free": False}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 import pytest
 
 from .train import Run
 
 TOLERANCE = 1e-5
-METRIC_TOLERANCE = {"rel": 1e-4, "abs": 1e-5}
+METRIC_TOLERANCE: dict[str, Any] = {"rel": 1e-4, "abs": 1e-5}
 """Absolute for metrics that are small differences of large log-probabilities."""
 UPDATE_TOLERANCE = 2e-4
 """Of all trained weights together after some steps: a float32 weight near one moves in steps of 1e-7."""

@@ -19,7 +19,7 @@ from .rows import build
 
 LIBRARIES = {"trl": trl, "sternpost": sternpost}
 STEPS = 3
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "use_cpu": True,
     "bf16": False,
     "gradient_checkpointing": False,

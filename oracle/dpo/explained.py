@@ -21,7 +21,7 @@ from .run import PairCase, run, trainer
 
 ROWS = "pair"
 COUNTED = ("num_tokens",)
-STILL = {"learning_rate": 0.0}
+STILL: dict[str, Any] = {"learning_rate": 0.0}
 """Weights stay as they are, so that the metrics of a step say what its loss was made of."""
 
 
@@ -105,7 +105,7 @@ def router_logits(model: Any, row: dict[str, Any], twice: bool) -> list[Tensor]:
 
 
 def uneven_batches() -> None:
-    uneven = {"per_device_train_batch_size": 5, "gradient_accumulation_steps": 3, "max_steps": 1}
+    uneven: dict[str, Any] = {"per_device_train_batch_size": 5, "gradient_accumulation_steps": 3, "max_steps": 1}
     for options in (loss("sigmoid"), loss("ipo")):
         made = case(options)
         ours, peer = run("sternpost", made, **uneven), run("trl", made, **uneven)

@@ -14,7 +14,7 @@ from .cases import EXTREMES, case
 from .run import run, trainer
 
 ROWS = "pair"
-STILL = {"learning_rate": 0.0}
+STILL: dict[str, Any] = {"learning_rate": 0.0}
 """Weights stay as they are."""
 
 
@@ -57,7 +57,7 @@ def extremes() -> None:
 
 def uneven_batches() -> None:
     made = case()
-    uneven = {"per_device_train_batch_size": 5, "gradient_accumulation_steps": 3, "max_steps": 1}
+    uneven: dict[str, Any] = {"per_device_train_batch_size": 5, "gradient_accumulation_steps": 3, "max_steps": 1}
     ours, peer = run("sternpost", made, **uneven), run("trl", made, **uneven)
     assert same(ours, run("trl", made, **WHOLE, max_steps=1))
     parts = [run("trl", made, rows, **WHOLE, max_steps=1) for rows in batches(build(ROWS))]
