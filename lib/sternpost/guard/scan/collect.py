@@ -158,7 +158,7 @@ def _overrides(class_: Class, owner: Class, guard: Guard) -> Iterator[Contact]:
                 class_.path,
                 guard=guard,
                 signature=member.signature,
-                results=member.results,
+                function=member,
                 detail="property" if member.is_property else "method",
             )
         elif isinstance(member, Value):

@@ -51,7 +51,7 @@ def word_hits(sides: Sides) -> Iterator[Hit]:
                 yield _word_hit(sides, word, place, lost.get(word), "warning" if firm else "note")
     for word in sorted((words & sides.old.names) - gone - lost.keys()):
         yield from _dispatched(sides, word)
-    yield from option_word_hits(sides, words)
+    yield from option_word_hits(sides)
     yield from _called_by_name(sides, words)
     yield from _elsewhere(sides, lost)
 
@@ -129,9 +129,9 @@ def _called_by_name(sides: Sides, words: set[str]) -> Iterator[Hit]:
                     yield make_hit("argument-required", contact, f"{path}.{word}", says, level="note", **at)
 
 
-def option_word_hits(sides: Sides, words: set[str]) -> Iterator[Hit]:
+def option_word_hits(sides: Sides) -> Iterator[Hit]:
     """Options named in strings whose default is another one now, or that are gone from a configuration."""
-    for word in sorted(words):
+    for word in sorted(word for word in sides.collection.words if _TELLING.search(word)):
         changes = sides.option_changes.get(word)
         for place, guard in sides.collection.words[word] if changes else ():
             if reached(guard, sides.new.version) and changes:

@@ -122,6 +122,8 @@ class Sides:
             class_ = self.old.class_at(path) if path.startswith(f"{self.package}.") else None
             if class_ is not None and class_.is_dataclass:
                 found.setdefault(class_.path, (class_, self.new.class_at(path)))
+        if any(c.kind == "string-path" and c.detail == "pattern" for c in self.collection.contacts):
+            found |= {old.path: (old, new) for old, new in self._all_configs if old.path not in found}
         return list(found.values()) or self._all_configs
 
     @cached_property

@@ -29,6 +29,7 @@ class Walker(ast.NodeVisitor):
         self.method = ""
         self.depth = 0
         self.guard_of: dict[int, Guard] = {}
+        self.import_lines = [n for n, line in enumerate(module.text.splitlines(), 1) if "import " in line]
         self.scopes = Scopes(module, codebase, package)
         self.uses = Uses(self)
         self.texts = TextReader(self)
@@ -179,9 +180,10 @@ class Walker(ast.NodeVisitor):
             self.visit(expression)
         if self.depth > 20:
             return
-        if self.depth:
-            self.uses.functions[node.name] = node
         method = self.owner is not None and self.method == ""
+        if self.depth and not method:
+            self.uses.functions[node.name] = node
+        functions = dict(self.uses.functions)
         outer_method = self.method
         self.scopes.stack.append(self._parameters(node, method))
         self.scopes.values.append({})
@@ -192,6 +194,7 @@ class Walker(ast.NodeVisitor):
         self.block(node.body)
         self.depth -= 1
         self.method = outer_method
+        self.uses.functions = functions
         self.scopes.stack.pop()
         self.scopes.values.pop()
 
@@ -199,6 +202,9 @@ class Walker(ast.NodeVisitor):
 
     def _imports_ahead(self, node: ast.AST) -> None:
         """Names that a function imports mean the import wherever in it they are used."""
+        first, last = getattr(node, "lineno", 0), getattr(node, "end_lineno", None) or 0
+        if not any(first <= line <= last for line in self.import_lines):
+            return
         for inner in ast.walk(node):
             if isinstance(inner, ast.Import | ast.ImportFrom):
                 for import_ in imports(inner, self.module):
