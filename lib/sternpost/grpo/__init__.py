@@ -1,1 +1,1 @@
-"""Group-relative policy optimisation."""
+"""Group-relative policy optimisation. Not announced yet: tools, environments and vLLM are to come."""

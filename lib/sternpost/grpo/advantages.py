@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .contract import MultiObjectiveAggregation, ScaleRewards
+from .choices import MultiObjectiveAggregation, ScaleRewards
 
 TINY = 1e-4
 """Added to standard deviations that are divided by."""

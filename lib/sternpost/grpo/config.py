@@ -7,7 +7,7 @@ from transformers import TrainingArguments
 
 from ..choices import check_choices
 from ..models.device import resolve_device_defaults
-from .contract import ImportanceSamplingLevel, LossType, MultiObjectiveAggregation, ScaleRewards
+from .choices import ImportanceSamplingLevel, LossType, MultiObjectiveAggregation, ScaleRewards
 
 
 @dataclass(kw_only=True)

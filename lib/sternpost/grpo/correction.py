@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .contract import CorrectionMode
+from .choices import CorrectionMode
 
 LOG_LIMIT = 20.0
 

@@ -4,6 +4,7 @@
 wraps the model (adapters, DDP, FSDP, DeepSpeed), so their hooks run as always; without `score=` it is unchanged.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MethodType
@@ -20,6 +21,8 @@ from .router import load_balancing_loss
 from .scores import IGNORE, LogitScale, ScoreRequest, TokenScores, score_plain
 from .tied import SharedGradient, shared_gradient
 from .tiled import is_sharded, score_tiled
+
+logger = logging.getLogger(__name__)
 
 MULTIPLIERS = ("logit_scale", "lm_head_multiplier", "output_multiplier")
 DIVISORS = ("logits_scaling",)
@@ -179,6 +182,9 @@ def keep_rows_apart(model: PreTrainedModel, branches: bool = False, measure: Mea
         apart = not any(map(differ, measure(model, together, rows), alone))
     if not apart:
         model.set_attn_implementation(before)
+    elif branches and before not in (NAME, "sdpa"):
+        name = type(model).__name__
+        logger.warning("%s: `%s` attention cannot branch; torch's kernel takes its place.", name, before)
     return apart
 
 

@@ -1,7 +1,4 @@
-"""What the GRPO room promises, as data: used by the code, frozen in `api_snapshots/`, tested in `contract_tests/`.
-
-Changing a value here is a change of the contract: the guard compares this file with the last release.
-"""
+"""The values that options of GRPO can have. It becomes `contract.py`, a promise, when the room is complete."""
 
 from typing import Literal
 
