@@ -49,6 +49,8 @@ class Codebase:
             parts = path.removesuffix(".py").split("/")
             parts = parts[:-1] if parts[-1] == "__init__" else parts
             if not parts or not all(part.isidentifier() for part in parts):
+                if self.only is None:
+                    found.setdefault(path.removesuffix(".py"), path)  # a script: nobody can import it
                 continue
             start = len(parts) - 1
             while start > 0 and "/".join(parts[:start]) in packages:

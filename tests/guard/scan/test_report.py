@@ -1,0 +1,70 @@
+"""A scan in each format."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sternpost.guard.scan.hits import RULES
+from sternpost.guard.scan.report import FORMATS
+from sternpost.guard.scan.scan import Scan
+
+from .projects import BASE, scanned
+
+CODE = "from lib import pad\npad(1, value=2)\n"
+NEW = BASE.replace("value=0", "padding_value=0")
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Scan:
+    return scanned(tmp_path, CODE, BASE, NEW)
+
+
+def test_text_says_what_where_and_what_to_do(found: Scan):
+    """The line of the project, both places in the package, the remedy, and one line of verdict."""
+    text = FORMATS["text"](found)
+    assert "ERROR argument-gone: `lib.pad` no longer takes `value`." in text
+    assert "do:   `padding_value` is probably the same thing." in text
+    assert "app.py:2 | pad(1, value=2)" in text
+    line = [text.startswith("def pad(") for text in NEW.splitlines()].index(True) + 1
+    assert f"new:  lib/__init__.py:{line} (lib 2.0)" in text
+    assert text.splitlines()[-1].startswith("guard scan: project breaks from lib 1.0 to lib 2.0: 1 error, 0 warnings")
+
+
+def test_json_has_every_hit(found: Scan):
+    """With its place, symbol and cause."""
+    data = json.loads(FORMATS["json"](found))
+    (hit,) = data["hits"]
+    assert (hit["file"], hit["line"], hit["symbol"], hit["level"]) == ("app.py", 2, "lib.pad(value)", "error")
+    assert (data["format"], data["exit"], data["from"]["version"]) == (1, 1, "1.0")
+
+
+def test_sarif_is_what_code_hosts_read(found: Scan):
+    """Version, rules by index, one location for each result."""
+    data = json.loads(FORMATS["sarif"](found))
+    (run,) = data["runs"]
+    (result,) = run["results"]
+    assert data["version"] == "2.1.0"
+    assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "argument-gone"
+    assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 2}
+
+
+def test_annotations_keep_to_their_line(tmp_path: Path):
+    """Whatever a message holds, it cannot start a command of its own."""
+    code = {"a,b.py": CODE}
+    text = FORMATS["github"](scanned(tmp_path, code, BASE, NEW))
+    assert text.startswith("::error file=a%2Cb.py,line=2,title=argument-gone::")
+    assert text.count("::") == 2
+
+
+def test_markdown_lists_by_level(found: Scan):
+    """For an issue."""
+    text = FORMATS["markdown"](found)
+    assert "## Breaks" in text
+    assert "- `app.py:2` `` pad(1, value=2) ``" in text
+
+
+def test_levels_are_three():
+    """Each rule has one of them, and a sentence."""
+    assert {level for level, _ in RULES.values()} == {"error", "warning", "note"}
+    assert all(says[0].islower() and not says.endswith(".") for _, says in RULES.values())
