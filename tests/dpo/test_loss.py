@@ -17,7 +17,6 @@ from sternpost.dpo.contract import FDivergenceType, LossType
 from sternpost.dpo.loss import (
     DIVERGENCES,
     LOSSES,
-    MAX_EXPONENT,
     Pairs,
     bco_shift,
     length_weights,
@@ -356,12 +355,12 @@ def test_answers_of_equal_length_need_no_normalising(pairs: Pairs, o: Options):
 
 
 @pytest.mark.parametrize("name", ["ipo", "sigmoid_norm"])
-def test_answers_of_no_tokens(name: str):
+@pytest.mark.parametrize(("logratios", "empty"), [((0.0, -4.0), "chosen_tokens"), ((4.0, 0.0), "rejected_tokens")])
+def test_answers_of_no_tokens(name: str, logratios: tuple[float, float], empty: str):
     """An answer that nothing is left of has a log-ratio of 0, not of 0/0."""
-    pairs = replace(make_extreme((0.0, -4.0)), chosen_tokens=torch.zeros(1))
-    one_token = replace(pairs, chosen_tokens=torch.ones(1))
-    assert LOSSES[name](pairs, Options()).isfinite().all()
-    torch.testing.assert_close(LOSSES[name](pairs, Options()), LOSSES[name](one_token, Options()))
+    pairs = make_extreme(logratios)
+    losses = LOSSES[name](replace(pairs, **{empty: torch.zeros(1)}), Options())
+    torch.testing.assert_close(losses, LOSSES[name](replace(pairs, **{empty: torch.ones(1)}), Options()))
 
 
 # ---- What the papers prove
@@ -511,8 +510,8 @@ def test_lost_margin_still_pulls(kind: str):
 
 
 def test_scores_are_exact_below_the_bound():
-    """The straight line begins at `MAX_EXPONENT` and not before."""
-    logratios = torch.linspace(-MAX_EXPONENT, 5, 50, dtype=torch.float64)
+    """The straight line begins where the exponential is 1e26, and not before."""
+    logratios = torch.linspace(-math.log(1e26), 5, 50, dtype=torch.float64)
     expected = torch.tensor([1 - math.exp(-h) for h in logratios.tolist()], dtype=torch.float64)
     torch.testing.assert_close(DIVERGENCES["forward_kl"](logratios, Options()), expected, rtol=1e-12, atol=1e-12)
 
@@ -562,10 +561,13 @@ def test_wpo_weighs_by_how_likely_the_policy_is_to_say_it():
 
 @pytest.mark.parametrize("vocabulary", [1, 7, 1000])
 def test_wpo_weight_of_an_even_distribution(vocabulary: int):
-    """A policy that finds everything equally likely gives every answer the weight 1, however large its vocabulary."""
-    tokens = torch.tensor([3.0, 4.0])
+    """A policy that finds everything equally likely gives every answer the weight 1, however large its vocabulary.
+
+    So does one that has nothing to say: an answer of no tokens.
+    """
+    tokens = torch.tensor([3.0, 4.0, 0.0])
     weights = wpo_weights(-tokens * math.log(vocabulary), -tokens * math.log(vocabulary), tokens)
-    torch.testing.assert_close(weights, torch.ones(2))
+    torch.testing.assert_close(weights, torch.ones(3))
 
 
 @FEW
