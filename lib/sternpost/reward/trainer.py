@@ -169,7 +169,8 @@ class RewardTrainer(Trainer):
         batch = {name: value for name, value in inputs.items() if name != MARGIN}
         outputs = model(**batch, use_cache=False)
         outputs.logits = chosen_first(outputs.logits, batch)
-        pairs = Pairs(*outputs.logits[:, 0].chunk(2), inputs.get(MARGIN))
+        chosen, rejected = outputs.logits[:, 0].chunk(2)
+        pairs = Pairs(chosen, rejected, inputs.get(MARGIN))
         losses = self.loss_fn(pairs)
         shares = 1
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
