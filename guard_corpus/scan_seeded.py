@@ -1,9 +1,9 @@
 """Faults put into a package, one at a time, where a project touches it: `python guard_corpus/scan_seeded.py`.
 
-`scan_axolotl_contacts.jsonl` lists a project's contacts, made by another extractor: kind, file, lines and symbol.
-A fault renames what a contact relies on in a copy of the package; it is found if `guard scan` tells something new near
-the use. Faults are drawn by kind in an order that a digest of the contact gives; `--all` takes every
-contact, `--missed` lists what is not found. Rows with `own` are left out: the project declares that argument itself.
+`scan_<project>_contacts.jsonl` lists a project's contacts, made by other extractors: kind, file, lines and symbol. A
+fault renames what a contact relies on in a copy of the package; it is found if `guard scan` tells something new near
+it. Faults are drawn by kind in an order that a digest of the contact gives; `--all` takes every contact, `--missed`
+lists what is not found. Rows with `own` are left out: it says why a fault there breaks nothing.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sternpost.guard.packages import fetch
 from sternpost.guard.scan.code import Class, Function, Value
+from sternpost.guard.scan.collect import Collection
 from sternpost.guard.scan.files import Files
 from sternpost.guard.scan.hits import Hit
 from sternpost.guard.scan.library import Library
@@ -23,6 +24,8 @@ from sternpost.guard.scan.scan import read_library, read_project, scan
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent / ".nox" / "corpus"
+PROJECTS = {"axolotl": ("axolotl", "0.19.0", "1.9.0"), "swift": ("ms-swift", "3.10.1", "0.24.0")}
+"""Table -> project, its release, and the version of the package that it works with."""
 DRAWN = {"import": 20, "argument": 8, "patch": 2, "inherited": 24, "override": 8, "option": 5}
 FAMILIES = {
     "import": "import",
@@ -114,34 +117,40 @@ def _is_near(hit: Hit, contact: dict) -> bool:
 
 
 def main(arguments: list[str]) -> None:
-    project = read_project(fetch("axolotl", "0.19.0", CACHE), "trl")
-    old = read_library("1.9.0", "trl", CACHE)
-    contacts = [json.loads(line) for line in (HERE / "scan_axolotl_contacts.jsonl").read_text().splitlines()]
-    before = {(hit.rule, hit.place, hit.symbol) for hit in scan(project, old, old, "axolotl").hits}
+    for name, (distribution, release, version) in PROJECTS.items():
+        if name in arguments or not any(known in arguments for known in PROJECTS):
+            project = read_project(fetch(distribution, release, CACHE), "trl")
+            measure(name, project, read_library(version, "trl", CACHE), arguments)
+
+
+def measure(name: str, project: Collection, old: Library, arguments: list[str]) -> None:
+    """One table."""
+    lines = (HERE / f"scan_{name}_contacts.jsonl").read_text().splitlines()
+    before = {(hit.rule, hit.place, hit.symbol) for hit in scan(project, old, old, name).hits}
     put: Counter[str] = Counter()
     found: Counter[str] = Counter()
-    quota = Counter({family: 10_000 if "--all" in arguments else count for family, count in DRAWN.items()})
-    for contact in drawn(contacts, "--all" in arguments):
+    everything = "--all" in arguments
+    quota = Counter({family: 10_000 if everything else count for family, count in DRAWN.items()})
+    for contact in drawn([json.loads(line) for line in lines], everything):
         family = FAMILIES[contact["kind"]]
         texts = renamed(old, contact) if put[family] < quota[family] else {}
         if not texts:
             continue
         put[family] += 1
         new = Library(Edited(old.files, texts), "trl", old.version, "trl with a fault")
-        hits = scan(project, old, new, "axolotl").hits
         near = [
             hit
-            for hit in hits
+            for hit in scan(project, old, new, name).hits
             if (hit.rule, hit.place, hit.symbol) not in before
             and hit.contact.place.file == contact["file"]
             and _is_near(hit, contact)
         ]
         found[family] += bool(near)
         if "--missed" in arguments and not near:
-            print("missed", contact["kind"], contact["file"], contact["lines"][:3], contact["symbol"])
+            print("missed", contact["kind"], contact["file"], contact["lines"][:3], contact["symbol"], flush=True)
     table = {family: f"{found[family]}/{put[family]}" for family in DRAWN}
     total = {"found": found.total(), "seeded": put.total(), "same-version": len(before)}
-    print("CORPUS", json.dumps({"table": "scan-seeded-axolotl", **table, **total}))
+    print("CORPUS", json.dumps({"table": f"scan-seeded-{name}", **table, **total}), flush=True)
 
 
 if __name__ == "__main__":

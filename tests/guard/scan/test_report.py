@@ -1,6 +1,7 @@
-"""A scan in each format."""
+"""A scan in each format, and the guide to it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,10 @@ def test_levels_are_three():
     """Each rule has one of them, and a sentence."""
     assert {level for level, _ in RULES.values()} == {"error", "warning", "note"}
     assert all(says[0].islower() and not says.endswith(".") for _, says in RULES.values())
+
+
+def test_the_guide_lists_the_hits():
+    """Each rule with its level and sentence, in their order."""
+    guide = (Path(__file__).parents[3] / "docs" / "guard.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| (error|warning|note) \| (.*) \|$", guide, flags=re.M)
+    assert rows == [(rule, level, says) for rule, (level, says) in RULES.items()]
