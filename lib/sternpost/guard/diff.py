@@ -268,6 +268,8 @@ def _tier(change: Change, old: Snapshot, new: Snapshot) -> str:
     snapshot = old if change.old is not None else new
     if change.kind not in NAMES and (own := change.fact.get("tier")):
         return own
+    if change.kind == "name" and change.op == "removed":
+        return INTERNAL  # whether it was ever there, nobody can read
     if change.kind == "key" or (change.kind in ("choice", "command", "flag") and change.fact.get("seen")):
         return INTERNAL
     return snapshot.tier(change.fact.get("field") or change.fact.owner)

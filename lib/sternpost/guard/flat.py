@@ -14,6 +14,7 @@ FLAT = (
 )
 """Kinds of facts that stand by themselves: they belong to a room, a command or the distribution."""
 
+_OF_OBJECTS = ("metric", "warning", "deprecation")
 _PROJECT = ("script", "python", "extra", "dependency")
 
 Causes = set[tuple[str, tuple[str, str, str]]]
@@ -25,7 +26,12 @@ def flat_changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
     for kind in FLAT:
         owners = {fact.owner for snapshot in (old, new) for fact in snapshot.kind(kind)}
         for owner in sorted(owners):
-            before, after = old.owned(kind, owner), new.owned(kind, owner)
+            if kind in _OF_OBJECTS and owner in old.names:
+                if owner not in new.names:
+                    continue  # it went with its class
+                before, after = old.owned(kind, owner), new.owned(kind, new.home(owner) or owner)
+            else:
+                before, after = old.owned(kind, owner), new.owned(kind, owner)
             if kind == "column":
                 before = _no_longer_read(before, after)
             module = new.names[owner].origin if owner in new.names and kind not in _PROJECT else None

@@ -62,7 +62,7 @@ def arguments_alike(old_order: Sequence[str], new_order: Sequence[str]) -> Calla
         same = same_default and old.get("type") == new.get("type")
         if old.name in old_order and new.name in new_order:
             place = old_order.index(old.name) == new_order.index(new.name)
-            if likeness < 0.5 and old.get("type") != new.get("type") and None not in (old.get("type"), new.get("type")):
+            if likeness < 0.5 and _other_type(old.get("type"), new.get("type")):
                 return 0.0
             return 2 + likeness if place and same_default else (likeness + 0.4 * place + 0.3 * same) / 1.1
         telling = same and old.get("default") not in _PLAIN_DEFAULTS
@@ -81,7 +81,7 @@ def members_alike(old_members: frozenset[str], new_members: frozenset[str], old:
     likeness = name_likeness(first, second)
     if old.kind == "constant":
         same = old.get("value") == new.get("value")
-        return likeness / 0.75 if module == other else 2.0 if same and first == second else 0.0
+        return likeness / (0.75 if same else 0.9) if module == other else 2.0 if same and first == second else 0.0
     if not old_members and not new_members:
         return likeness / 0.75
     shared = len(old_members & new_members) / len(old_members | new_members)
@@ -89,6 +89,13 @@ def members_alike(old_members: frozenset[str], new_members: frozenset[str], old:
         return 2.0 if shared > 0.3 else 0.0  # moved to another module
     telling = shared if len(old_members | new_members) > 1 else 0.6 * shared  # one argument is easily the same
     return max((likeness + 1.5 * telling) / 1.5 if shared > 0.5 else 0.0, likeness / 0.8 if shared > 0.3 else 0.0)
+
+
+def _other_type(old: str | None, new: str | None) -> bool:
+    """Whether two types, both known, have no alternative in common but None."""
+    if old is None or new is None:
+        return False
+    return not (set(old.split(" | ")) & set(new.split(" | "))) - {"None"}
 
 
 def _split(fact: Fact) -> tuple[str, str]:

@@ -14,7 +14,6 @@ from .packages import default_cache, locate
 from .settings import Settings
 from .snapshot import parse, render
 
-
 _JUDGING = {
     *("allowances", "callables", "changes", "check", "cli", "diff", "findings", "flat", "foreign", "lookalikes"),
     *("renames", "report", "rules", "twins", "twins_report", "versions"),
