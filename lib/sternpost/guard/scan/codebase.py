@@ -36,6 +36,8 @@ class Codebase:
         self._chains: dict[str, list[Class | External]] = {}
         self.given_bases: dict[str, list[Class | External]] = {}
         self.local_classes: dict[str, Class] = {}
+        self.memo: dict[str, object] = {}
+        """What others have found out about definitions, by their paths."""
         self.relevant: frozenset[str] | None = None
         """Files whose definitions are followed from expressions; None for all. Bases are always followed."""
 

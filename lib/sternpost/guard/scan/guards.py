@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -21,6 +22,7 @@ _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _VERSION = re.compile(r"v?\d+(\.\d+)*([a-z.]*\d*)*")
 _NAMED_AT_LEAST = re.compile(r"(greater|min|at_?least|gte?|ge)(_|$)|_or_(later|newer|greater|higher)")
+_FREE = Guard()
 _CATCHES_IMPORT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "RuntimeError", "*"}
 _CATCHES_ATTRIBUTE = {"AttributeError", "Exception", "BaseException", "*"}
 _CATCHES_TYPE = {"TypeError", "Exception", "BaseException", "*"}
@@ -54,6 +56,8 @@ def conditions(test: ast.expr, package: str, meaning: Meaning, holds: bool = Tru
 
 def join(outer: Guard, inner: Guard) -> Guard:
     """Both."""
+    if inner == _FREE or outer == _FREE:
+        return outer if inner == _FREE else inner
     return Guard(
         outer.gates + tuple(g for g in inner.gates if g not in outer.gates),
         outer.present | inner.present,
@@ -115,14 +119,20 @@ def version_in(node: ast.expr) -> str | None:
 
 def mentions(node: ast.AST, package: str) -> bool:
     """Whether the package's name stands in an expression, as a name, a part of one, or a string."""
-    word = re.compile(rf"(?<![a-z0-9]){re.escape(package.lower())}(?![a-z0-9])")
+    package = package.lower()
+    word = _word(package)
     for part in ast.walk(node):
         text = part.id if isinstance(part, ast.Name) else part.attr if isinstance(part, ast.Attribute) else None
         if isinstance(part, ast.Constant) and isinstance(part.value, str) and len(part.value) < 60:
             text = part.value
-        if text is not None and word.search(text.lower()):
+        if text is not None and package in text.lower() and word.search(text.lower()):
             return True
     return False
+
+
+@cache
+def _word(package: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z0-9]){re.escape(package)}(?![a-z0-9])")
 
 
 def is_version_of(node: ast.expr, package: str, meaning: Meaning, depth: int = 0) -> bool:

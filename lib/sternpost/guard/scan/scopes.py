@@ -216,6 +216,13 @@ class Scopes:
         """A dictionary with constant keys, if a function of the project builds and returns one."""
         if depth > 6:
             return None
+        memo = self.codebase.memo
+        if function.path not in memo:
+            memo[function.path] = self._built(function)
+        known = memo[function.path]
+        return Keys(dict(known.keys), known.open) if isinstance(known, Keys) else None
+
+    def _built(self, function: Function) -> Keys | None:
         returned = {last_name(n.value) for n in ast.walk(function.node) if isinstance(n, ast.Return) and n.value}
         keys = Keys(open=True)
         for node in ast.walk(function.node):

@@ -12,6 +12,8 @@ from .hits import RULES, Hit
 
 _COMMENT = re.compile(r"#\s*guard:\s*ignore(?:\[([\w\s,-]*)\])?\s*:?\s*(.*)")
 
+_BYTES = re.compile(rb"#\s*guard:\s*ignore")
+
 
 @dataclass(frozen=True)
 class Suppression:
@@ -34,7 +36,7 @@ def suppressions(collection: Collection, files: Iterable[str]) -> list[Suppressi
     found: list[Suppression] = []
     for file in sorted(set(files)):
         data = collection.contents.get(file, b"")
-        if b"guard:" not in data:
+        if not _BYTES.search(data):
             continue
         try:
             lines = io.StringIO(decode(data)).readline

@@ -29,7 +29,7 @@ class Walker(ast.NodeVisitor):
         self.method = ""
         self.depth = 0
         self.guard_of: dict[int, Guard] = {}
-        self.import_lines = [n for n, line in enumerate(module.text.splitlines(), 1) if "import " in line]
+        self.all_imports = [n for n in ast.walk(module.tree) if isinstance(n, ast.Import | ast.ImportFrom)]
         self.scopes = Scopes(module, codebase, package)
         self.uses = Uses(self)
         self.texts = TextReader(self)
@@ -203,10 +203,8 @@ class Walker(ast.NodeVisitor):
     def _imports_ahead(self, node: ast.AST) -> None:
         """Names that a function imports mean the import wherever in it they are used."""
         first, last = getattr(node, "lineno", 0), getattr(node, "end_lineno", None) or 0
-        if not any(first <= line <= last for line in self.import_lines):
-            return
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Import | ast.ImportFrom):
+        for inner in self.all_imports:
+            if first <= inner.lineno <= last:
                 for import_ in imports(inner, self.module):
                     known = self.scopes.stack[-1].get(import_.name)
                     if not (isinstance(known, Ref) and self.scopes.is_package(known.path)):
