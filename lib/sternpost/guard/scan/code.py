@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from .signature import Signature, result_shapes
+from .syntax import last_name, strings, tuple_size
 
 MAX_DEPTH = 30
 """Blocks inside blocks that are followed at the top level of a module or class."""
@@ -294,34 +295,3 @@ def _table_entries(node: ast.AST) -> Iterator[tuple[str, str]]:
             key = node.func.value.slice
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
                 yield from ((name, key.value) for name in strings(node.args[0]))
-
-
-def strings(node: ast.expr) -> Iterator[str]:
-    """The string of a literal, or the strings of a literal list or tuple."""
-    items = node.elts if isinstance(node, ast.List | ast.Tuple | ast.Set) else [node]
-    for item in items:
-        if isinstance(item, ast.Constant) and isinstance(item.value, str):
-            yield item.value
-
-
-def tuple_size(target: ast.expr) -> int | None:
-    """How many values an assignment takes apart; None if it takes what comes."""
-    if not isinstance(target, ast.Tuple | ast.List) or any(isinstance(item, ast.Starred) for item in target.elts):
-        return None
-    return len(target.elts)
-
-
-def last_name(node: ast.AST) -> str:
-    """The last part of a name; empty for what is none."""
-    if isinstance(node, ast.Name):
-        return node.id
-    return node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def dotted(node: ast.AST) -> str | None:
-    """`a.b.c` as text; None for anything else."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..facts import Origin, Problem
-from .code import Class, Function, Import, Module, Value, dotted
+from .code import Class, Function, Import, Module, Value
 from .files import Files
+from .syntax import dotted
 
 MAX_STEPS = 60
 """Links of one chain of imports that are followed."""

@@ -9,8 +9,9 @@ from .contacts import Contact
 from .guards import handles, reached
 from .hits import Hit, weaker
 from .judge_calls import call_hits, option_hits
-from .judge_classes import argument_hits, bypass_hits, override_hits, read_hits, subclass_hits, super_hits, write_hits
+from .judge_classes import argument_hits, bypass_hits, read_hits, subclass_hits, super_hits, write_hits
 from .judge_names import name_hits, patch_hits, reflection_hits, string_path_hits
+from .judge_overrides import override_hits
 from .judge_texts import anchor_hits, requirement_hits, word_hits
 from .library import Library
 from .sides import Sides

@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .code import Class, Function, Import, Module, Value, last_name
+from .code import Class, Function, Import, Module, Value
 from .codebase import Codebase, External
+from .syntax import last_name
 
 MAX_DEPTH = 40
 

@@ -6,9 +6,9 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from .code import last_name
 from .contacts import Guard, Place
 from .scopes import Text
+from .syntax import last_name
 
 if TYPE_CHECKING:
     from .walker import Walker

@@ -6,12 +6,13 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
-from .code import Class, Function, dotted, imports, last_name
+from .code import Class, Function, imports
 from .codebase import External
 from .contacts import Contact, Guard
 from .guards import join
-from .scopes import Inst, Keys, Ref, SelfOf, Text, constant_keys
+from .scopes import Inst, Keys, Meaning, Ref, SelfOf, Text, constant_keys
 from .signature import Shape, Signature
+from .syntax import dotted, last_name
 
 if TYPE_CHECKING:
     from .walker import Walker
@@ -59,6 +60,28 @@ class Uses:
                 for base in self.walker.codebase.chain(entity)
             )
         return self._interesting[path]
+
+    def annotated(self, annotation: ast.expr | None, depth: int = 0) -> Meaning | None:
+        """The class of the package that an annotation names, through `X | None` and quotes."""
+        if annotation is None or depth > 4:
+            return None
+        if isinstance(annotation, ast.BinOp):
+            parts: list[ast.expr] = [annotation.left, annotation.right]
+        elif isinstance(annotation, ast.Subscript) and last_name(annotation.value) in (
+            "Optional",
+            "Union",
+            "Annotated",
+        ):
+            parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
+        elif isinstance(annotation, ast.Constant) and isinstance(annotation.value, str) and len(annotation.value) < 200:
+            try:
+                parts = [ast.parse(annotation.value, mode="eval").body]
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                return None
+        else:
+            meant = self.scopes.evaluate(annotation) if isinstance(annotation, ast.Name | ast.Attribute) else None
+            return meant if isinstance(meant, Ref) and self.is_interesting(meant.path) else None
+        return next((m for part in parts if (m := self.annotated(part, depth + 1)) is not None), None)
 
     def imported(self, node: ast.Import | ast.ImportFrom) -> None:
         """One contact for each name of the package that an import takes."""

@@ -4,11 +4,12 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from .code import Class, Module, imports, last_name, tuple_size
+from .code import Class, Module, imports
 from .codebase import Codebase, External
 from .contacts import FREE, Contact, Guard, Place
 from .guards import conditions, exception_names, handled, join
 from .scopes import UNKNOWN, Inst, Keys, Meaning, Ref, Scopes, SelfOf
+from .syntax import last_name, tuple_size
 from .texts import TextReader
 from .uses import Uses
 
@@ -214,7 +215,7 @@ class Walker(ast.NodeVisitor):
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         found: dict[str, Meaning] = {}
         for position, argument in enumerate(arguments):
-            meant = self._annotated(argument.annotation)
+            meant = self.uses.annotated(argument.annotation)
             found[argument.arg] = Inst(meant.path) if isinstance(meant, Ref) else UNKNOWN
             static = any(last_name(d) == "staticmethod" for d in node.decorator_list)
             if method and position == 0 and self.owner is not None and not static:
@@ -223,28 +224,6 @@ class Walker(ast.NodeVisitor):
             if other is not None:
                 found[other.arg] = UNKNOWN
         return found
-
-    def _annotated(self, annotation: ast.expr | None, depth: int = 0) -> Meaning | None:
-        """The class of the package that an annotation names, through `X | None` and quotes."""
-        if annotation is None or depth > 4:
-            return None
-        if isinstance(annotation, ast.BinOp):
-            parts: list[ast.expr] = [annotation.left, annotation.right]
-        elif isinstance(annotation, ast.Subscript) and last_name(annotation.value) in (
-            "Optional",
-            "Union",
-            "Annotated",
-        ):
-            parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-        elif isinstance(annotation, ast.Constant) and isinstance(annotation.value, str) and len(annotation.value) < 200:
-            try:
-                parts = [ast.parse(annotation.value, mode="eval").body]
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                return None
-        else:
-            meant = self.scopes.evaluate(annotation) if isinstance(annotation, ast.Name | ast.Attribute) else None
-            return meant if isinstance(meant, Ref) and self.uses.is_interesting(meant.path) else None
-        return next((m for part in parts if (m := self._annotated(part, depth + 1)) is not None), None)
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         self.scopes.stack.append({a.arg: UNKNOWN for a in [*node.args.posonlyargs, *node.args.args]})
@@ -268,7 +247,7 @@ class Walker(ast.NodeVisitor):
             self.visit(node.value)
             self.uses.assigned(node.target, node.value)
         elif isinstance(node.target, ast.Name) and len(self.scopes.stack) > 1:
-            meant = self._annotated(node.annotation)
+            meant = self.uses.annotated(node.annotation)
             self.scopes.bind(node.target.id, Inst(meant.path) if isinstance(meant, Ref) else None)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
