@@ -96,6 +96,30 @@ def test_patterns_and_listings_tell_what_they_no_longer_find(tmp_path: Path):
     assert "`lib.b_trainer`" in found[0].says
 
 
+def test_options_of_configurations_that_are_found_by_pattern_or_by_their_fields(tmp_path: Path):
+    """Whoever makes up the names of modules, or lists fields, is told which options are gone."""
+    text = "from dataclasses import dataclass\n@dataclass\nclass A:\n    old_one: int = 1\n    other: int = 1\n"
+    old = {"lib/__init__.py": "", "lib/a_config.py": text}
+    new = {"lib/__init__.py": "", "lib/a_config.py": text.replace("    old_one: int = 1\n", "")}
+    (hit,) = hits(tmp_path / "pattern", "import lib\nx = eval(f'lib.{y}_config')", old, new)
+    assert (hit.rule, hit.level) == ("option-gone", "note")
+    assert "`old_one` of `A`" in hit.says
+    code = "import dataclasses\nfrom lib.a_config import A\ndataclasses.fields(A)"
+    assert rules(hits(tmp_path / "fields", code, old, new)) == ["names-gone"]
+
+
+def test_metrics_in_source_that_is_read(tmp_path: Path):
+    """A project that opens the package's files for the names of metrics is told which are gone."""
+    old = {"lib/__init__.py": "", "lib/a.py": "self._metrics[mode]['kl'] = 1\nself._metrics[mode]['length'] = 1\n"}
+    new = {"lib/__init__.py": "", "lib/a.py": "self._metrics[mode]['kl'] = 1\n"}
+    (hit,) = hits(tmp_path, "import inspect, lib\npath = inspect.getfile(lib)", old, new)
+    assert (hit.rule, hit.level, hit.says) == (
+        "key-gone",
+        "note",
+        "The source that is read here no longer logs `length`.",
+    )
+
+
 def test_patches(tmp_path: Path):
     """Without effect, hiding what is new, and lacking what the package now passes."""
     code = "import lib\nlib.pad = lambda x: x\n"

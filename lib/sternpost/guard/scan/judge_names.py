@@ -132,8 +132,24 @@ def _pattern_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
             yield make_hit("names-gone", contact, contact.path, says)
     matched = {m for m in sides.old.codebase.where if pattern.fullmatch(m)}
     lost = sorted(m for m in matched if m not in sides.new.codebase.where)
+    options = [text for module in sorted(matched - set(lost)) for text in _lost_options(sides, module)]
+    if options:
+        says = f"Options are gone from configurations that this pattern finds: {'; '.join(options)}."
+        yield make_hit("option-gone", contact, contact.path, says, level="note")
     if lost:
         yield make_hit("names-gone", contact, contact.path, f"No longer found by this pattern: {_listed(lost)}.")
+
+
+def _lost_options(sides: Sides, module: str) -> Iterator[str]:
+    """For each configuration of a module, the options that it no longer has."""
+    old = sides.old.codebase.module(module)
+    for definitions in old.bindings.values() if old is not None else ():
+        for one in definitions:
+            other = sides.new.class_at(f"{module}.{one.name}") if isinstance(one, Class) and one.is_dataclass else None
+            if isinstance(one, Class) and other is not None:
+                kept = sides.new.fields(other).keys() | sides.new.foreign_names(other)
+                if lost := sorted(sides.old.fields(one).keys() - kept):
+                    yield f"{_listed(lost)} of `{one.name}`"
 
 
 def _listed(names: list[str]) -> str:
@@ -226,11 +242,21 @@ def reflection_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     if old is None or new is None:
         return
     at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
+    if contact.detail in ("file", "source"):
+        module = old.path if isinstance(old, Module) else contact.path.rpartition(".")[0]
+        gone = sorted(sides.old.metrics_below(module) - sides.new.metrics_below(module))
+        if gone:
+            says = f"The source that is read here no longer logs {_listed(gone)}."
+            yield make_hit("key-gone", contact, contact.path, says, level="note", **at)
     if contact.detail == "names":
         lost = sorted(n for n in sides.old.names_in(contact.path) - sides.new.names_in(contact.path) if n[:1] != "_")
         if lost:
             says = f"No longer listed in `{contact.path}`: {_listed(lost)}."
             yield make_hit("names-gone", contact, contact.path, says, **at)
+    elif contact.detail == "fields" and isinstance(old, Class) and isinstance(new, Class):
+        lost = sorted(sides.old.fields(old).keys() - sides.new.fields(new).keys() - sides.new.foreign_names(new))
+        if lost:
+            yield make_hit("names-gone", contact, contact.path, f"`{contact.path}` lost {_listed(lost)}.", **at)
     elif contact.detail in ("signature", "source") and _is_hollow(new) and not _is_hollow(old):
         says = f"`{contact.path}` takes `(*args, **kwargs)` now and passes on: inspecting it shows nothing."
         yield make_hit("reflection-hollow", contact, contact.path, says, **at)

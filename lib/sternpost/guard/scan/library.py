@@ -20,6 +20,7 @@ _KEY = re.compile(
 _DEFINED = re.compile(r"^\s*(?:class|def|async def)\s+(\w+)", re.M)
 MAX_CALL = 4_000
 """Characters of one call that are read."""
+_METRIC = re.compile(r"""(?:metrics|stats|logs)(?:\[\w+\])?\[f?["']([A-Za-z_][\w/@.]*)["']\]""")
 _DUNDER = re.compile(r"__\w+__")
 
 
@@ -221,6 +222,11 @@ class Library:
         for file, place in self.keys.get(key, {}).items():
             return Origin(file, self.texts[file].count("\n", 0, place) + 1)
         return None
+
+    def metrics_below(self, path: str) -> frozenset[str]:
+        """Names under which the modules at and below a path log values."""
+        files = {f for m, f in self.codebase.where.items() if m == path or m.startswith(f"{path}.")}
+        return frozenset(name for file in files for name in _METRIC.findall(self.texts.get(file, "")))
 
     @cached_property
     def strings(self) -> frozenset[str]:
