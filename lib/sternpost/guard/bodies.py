@@ -253,8 +253,10 @@ class _Reader:
                     self.body.accepted.setdefault(name, {}).setdefault(value.value, value.lineno)
 
     def _dictionary(self, node: ast.Dict, into: dict[str, int]) -> None:
-        for key in node.keys:
+        for key, value in zip(node.keys, node.values, strict=True):
             text = _text(key) if key is not None else None
+            if isinstance(value, ast.Dict) or (isinstance(value, ast.Call) and _last(value.func).endswith("dict")):
+                continue  # a part of a container, `{"train": defaultdict(list)}`
             if text and text.strip("*"):
                 into.setdefault(text, node.lineno)
 

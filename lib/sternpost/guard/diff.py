@@ -70,7 +70,8 @@ class ObjectDiff:
         """Another public path under which a lost name can still be imported."""
         home = self.old.home(fact.owner) or fact.owner
         paths = (path for path in self.old.paths[home] if path in self.new.names)
-        return next((self.new.names[path] for path in paths if self.new.names[path].kind != "name"), None)
+        found = next((path for path in paths if self.new.names[path].kind != "name"), None)
+        return self.new.names[self.new.home(found) or found] if found else None
 
     def _renamed_names(self) -> dict[str, str]:
         """Old path -> new path of objects that are probably the same."""

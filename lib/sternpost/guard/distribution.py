@@ -86,7 +86,8 @@ def read_metadata(text: str, entry_points: Path) -> dict[str, Any]:
     dependencies: list[str] = []
     for requirement in map(str, message.get_all("Requires-Dist", [])):
         bare, _, marker = requirement.partition(";")
-        named = [extra for extra in extras if re.search(rf"""extra\s*==\s*["']{re.escape(extra)}["']""", marker)]
+        asked = {canonicalize_name(name) for name in re.findall(r"""extra\s*==\s*["']([^"']+)""", marker)}
+        named = [extra for extra in extras if canonicalize_name(extra) in asked]
         rest = re.sub(r"""\(?\s*(and\s+)?extra\s*==\s*["'][\w.-]+["']\s*\)?""", "", marker).strip() if named else marker
         plain = f"{bare.strip()}; {rest.strip()}" if rest.strip() else bare.strip()
         for target in [extras[extra] for extra in named] or [dependencies]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from .changes import Change
 from .facts import Fact, Origin, Snapshot
@@ -39,7 +40,7 @@ def flat_changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
             if kind == "dependency":
                 yield from (_optional(change, new) for change in found)
             elif kind in ("key", "metric"):
-                yield from _together(found)
+                yield from _together(found, [fact.name for fact in after if "*" in fact.name])
             else:
                 yield from found
 
@@ -52,13 +53,17 @@ def _optional(change: Change, new: Snapshot) -> Change:
     return replace(change, op="removed", new=next((fact for fact in extras if fact.name == change.fact.name), None))
 
 
-def _together(changes: Iterable[Change]) -> Iterator[Change]:
-    """Keys that only the code shows: those that one owner lost are one change."""
+def _together(changes: Iterable[Change], patterns: list[str]) -> Iterator[Change]:
+    """Keys that only the code shows: those that one owner lost are one change.
+
+    `patterns` are keys of the new side with parts that are put in: what fits one of them may still be there.
+    """
     lost: list[Change] = []
     for change in changes:
         seen = change.fact.kind == "key" or change.fact.get("seen")
         if seen and change.op in ("removed", "renamed"):
-            lost.append(change)
+            if not any(fnmatchcase(change.fact.name, pattern) for pattern in patterns):
+                lost.append(change)
         else:
             yield change
     if lost:

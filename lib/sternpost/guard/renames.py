@@ -11,6 +11,7 @@ MAX_PAIRS = 90_000
 
 _PLAIN_DEFAULTS = {None, "None", "False", "True", "0", "1", "''", "[]", "{}"}
 """Defaults that so many options have that sharing one says nothing."""
+_PLAIN_TYPES = {"int", "float", "bool", "str", "bytes", "list", "dict"}
 
 
 def match(lost: Sequence[Fact], fresh: Sequence[Fact], alike: Callable[[Fact, Fact], float]) -> dict[Fact, Fact]:
@@ -92,10 +93,10 @@ def members_alike(old_members: frozenset[str], new_members: frozenset[str], old:
 
 
 def _other_type(old: str | None, new: str | None) -> bool:
-    """Whether two types, both known, have no alternative in common but None."""
-    if old is None or new is None:
-        return False
-    return not (set(old.split(" | ")) & set(new.split(" | "))) - {"None"}
+    """Whether two types have nothing in common, and one of them is as plain as a number or a text."""
+    before, after = ({part for part in (type_ or "").split(" | ") if part != "None"} for type_ in (old, new))
+    plain = any(side and side <= _PLAIN_TYPES for side in (before, after))
+    return plain and bool(before and after) and not before & after
 
 
 def _split(fact: Fact) -> tuple[str, str]:

@@ -114,6 +114,9 @@ class Folder(ast.NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id == "frozenset" and len(node.args) == 1:
             return node.args[0] if isinstance(node.args[0], ast.Set | ast.Tuple | ast.List) else node
+        if ast.unparse(node.func) == "len" and len(node.args) == 1 and isinstance(node.args[0], ast.Constant):
+            value = node.args[0].value
+            return ast.Constant(len(value)) if isinstance(value, str | bytes) else node
         return node
 
     def _constant(self, name: str) -> ast.expr | None:
