@@ -191,6 +191,14 @@ def make_dpo_trainer(tmp_path: Path, model_path: str) -> Callable[..., Any]:
 
 
 @pytest.fixture
+def make_reward_trainer(tmp_path: Path, model_path: str) -> Callable[..., Any]:
+    """Makes a `RewardTrainer`; see `maker`."""
+    from sternpost import RewardConfig, RewardTrainer
+
+    return maker(RewardTrainer, RewardConfig, model_path, tmp_path / "run")
+
+
+@pytest.fixture
 def run_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
     """`run_command("sft", "--help")`: the installed console script, in an empty directory."""
     script = Path(sys.executable).with_name("sternpost")
