@@ -1,6 +1,6 @@
 """`guard check`: the current tree against the newest frozen snapshot, as one verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from .distribution import Distribution
 from .extract import extract
 from .facts import Problem, Snapshot
 from .findings import Finding, judge
+from .fragments import shortcomings
 from .rules import Bump
 from .settings import Settings
 from .snapshot import parse, render
@@ -37,6 +38,8 @@ class Verdict:
     """Entries of `except.toml` that must go."""
     problems: tuple[Problem, ...] = ()
     """Files that could not be read."""
+    release: tuple[str, ...] = ()
+    """Where changelog fragments or the version say less than the changes are."""
 
     @property
     def breaks(self) -> tuple[Finding, ...]:
@@ -54,7 +57,7 @@ class Verdict:
         """The exit code."""
         if self.problems:
             return UNREADABLE
-        return BROKEN if self.breaks or self.stale or self.entries else OK
+        return BROKEN if self.breaks or self.stale or self.entries or self.release else OK
 
 
 def check(settings: Settings, today: date | None = None) -> Verdict:
@@ -73,9 +76,10 @@ def check(settings: Settings, today: date | None = None) -> Verdict:
         )
     old, new = load(baseline, settings), extract(settings)
     allowances = read_allowances(settings.exceptions, settings.shown(settings.exceptions))
-    findings = judge(compare(old, new))
-    standing, allowed, entries = apply(findings, allowances, today or date.today(), version_of(settings))
-    return Verdict(
+    findings = judge(compare(old, new, version_of(settings)))
+    version = version_of(settings)
+    standing, allowed, entries = apply(findings, allowances, today or date.today(), version)
+    verdict = Verdict(
         baseline=baseline.stem,
         findings=tuple(standing),
         allowed=tuple(allowed),
@@ -83,6 +87,9 @@ def check(settings: Settings, today: date | None = None) -> Verdict:
         entries=tuple(entries),
         problems=new.problems,
     )
+    folder = settings.root / "changelog.d"
+    release = shortcomings(folder, settings.shown(folder), baseline.stem, version, verdict.bump)
+    return replace(verdict, release=tuple(release))
 
 
 def staleness(settings: Settings, current: Snapshot) -> str | None:

@@ -114,6 +114,7 @@ def _freeze(arguments: argparse.Namespace) -> int:
 
     from .check import GuardError, staleness
     from .extract import extract
+    from .fragments import overdue
     from .settings import find_settings
 
     try:
@@ -129,6 +130,8 @@ def _freeze(arguments: argparse.Namespace) -> int:
     snapshot = extract(settings)
     if snapshot.problems:
         raise GuardError(f"{snapshot.problems[0]}; what cannot be read cannot be promised.")
+    if late := overdue(snapshot, version):
+        raise GuardError(" ".join(late))
     if (stale := staleness(settings, snapshot)) is not None:
         print(f"guard: {stale}", file=sys.stderr)
         return 1

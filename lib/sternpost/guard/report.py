@@ -17,6 +17,7 @@ def as_text(verdict: Verdict) -> str:
     blocks += [_block(finding) for finding in verdict.breaks]
     blocks += [f"stale  {verdict.stale}"] if verdict.stale else []
     blocks += [f"exception  {problem}" for problem in verdict.entries]
+    blocks += [f"release  {message}" for message in verdict.release]
     blocks += [f"allowed  {finding.rule}: {finding.says}" for finding in verdict.allowed]
     rest = [finding for finding in verdict.findings if not finding.blocking]
     blocks += ["\n".join(_note(finding) for finding in rest[:MAX_NEW])] if rest else []
@@ -71,6 +72,7 @@ def as_json(verdict: Verdict) -> str:
             "findings": [_finding(finding) for finding in verdict.findings],
             "allowed": [_finding(finding) for finding in verdict.allowed],
             "stale": verdict.stale,
+            "release": list(verdict.release),
             "exceptions": [{"at": _origin(p.origin), "message": p.message} for p in verdict.entries],
             "problems": [{"at": _origin(p.origin), "message": p.message} for p in verdict.problems],
         },

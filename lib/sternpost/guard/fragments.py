@@ -1,0 +1,68 @@
+"""What a change says about itself: fragments in `changelog.d/` and the version, against the release that it needs."""
+
+import re
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from .facts import Snapshot
+from .rules import Bump
+
+KINDS: dict[str, Bump] = {
+    "breaking": "major",
+    "deprecated": "minor",
+    "added": "minor",
+    "changed": "patch",
+    "fixed": "patch",
+}
+"""Kind of a fragment, `<topic>.<kind>.md` -> the release that it announces."""
+
+_RANKS: dict[str, int] = {"patch": 0, "minor": 1, "major": 2}
+
+
+def announced(folder: Path) -> Bump | None:
+    """The highest release that the fragments announce; None if there are none."""
+    found = [match[1] for file in folder.glob("*.md") if (match := re.fullmatch(r".+\.(\w+)\.md", file.name))]
+    bumps = [KINDS[kind] for kind in found if kind in KINDS]
+    return max(bumps, key=lambda bump: _RANKS[bump], default=None)
+
+
+def asked(baseline: str, version: str) -> Bump | None:
+    """The release that goes from one version to another; None if it is none. Before 1.0 the second number is major."""
+    old, new = Version(baseline), Version(version)
+    if new <= old:
+        return None
+    before, after = (old.major, old.minor), (new.major, new.minor)
+    if after[0] != before[0] or (before[0] == 0 and after != before):
+        return "major"
+    return "minor" if after != before or (before[0] == 0) else "patch"
+
+
+def overdue(snapshot: Snapshot, version: str) -> list[str]:
+    """Deprecations that should be gone by a version."""
+    found = []
+    for fact in snapshot.kind("deprecation"):
+        try:
+            if Version(fact.get("until") or version) < Version(version) or fact.get("until") == version:
+                found.append(
+                    f"{fact.origin}: `{fact.path}` was to go by {fact.get('until')}. Remove it, or move its end."
+                )
+        except InvalidVersion:
+            continue
+    return found
+
+
+def shortcomings(folder: Path, shown: str, baseline: str, version: str | None, needed: Bump) -> list[str]:
+    """Where fragments or version promise less of a change than it is."""
+    found: list[str] = []
+    if folder.is_dir() and needed != "patch":
+        told = announced(folder)
+        if told is None or _RANKS[told] < _RANKS[needed]:
+            kinds = " or ".join(f"`{kind}`" for kind, bump in KINDS.items() if bump == needed)
+            found.append(
+                f"the changes need a {needed} release, and no fragment in {shown} says so: add one of {kinds}."
+            )
+    release = asked(baseline, version) if version is not None else None
+    if release is not None and _RANKS[release] < _RANKS[needed]:
+        found.append(f"{version} is a {release} release after {baseline}; the changes need a {needed} one.")
+    return found
