@@ -180,8 +180,6 @@ def check_losses(args: DPOConfig) -> None:
             f'`f_divergence_type="{args.f_divergence_type}"` has no meaning for {", ".join(sorted(blind))}. Use '
             f"`reverse_kl`, or only losses of {', '.join(sorted(SCORING))}."
         )
-    if args.f_divergence_type == "alpha_divergence" and args.f_alpha_divergence_coef == 0:
-        raise ValueError("`f_alpha_divergence_coef=0` divides by zero; its limit is `f_divergence_type=forward_kl`.")
     if args.use_weighting and losses & SORTING:
         raise ValueError(
             f"`use_weighting=True` weighs pairs, which {', '.join(sorted(losses & SORTING))} takes apart. Drop one."
