@@ -4,6 +4,7 @@ Nothing here or in the tests comes from the source tree. `import sternpost` is t
 on PYTHONPATH, so that the same promises can be asked of any version.
 """
 
+import gc
 import os
 
 # Read when the libraries are imported, so they are set before any test module is.
@@ -54,6 +55,8 @@ def plain_cpu() -> Iterator[None]:
     """A CPU with no units for bfloat16, whatever this one has: comparisons are tight, so runs are in float32."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("torch.cpu.get_capabilities", dict)
+        gc.collect()
+        gc.freeze()  # every run ends with a collection, which need not look at each object of torch
         yield
 
 

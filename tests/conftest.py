@@ -3,6 +3,7 @@
 The shapes that annotations of the pure modules write down (`Float[Tensor, "B T"]`) are checked at run time here only.
 """
 
+import gc
 import os
 
 # Read when the libraries are imported, so they are set before any test module is.
@@ -57,3 +58,10 @@ def plain_cpu(request: pytest.FixtureRequest) -> Iterator[None]:
         if "guard" not in request.path.parts:
             patch.setattr("torch.cpu.get_capabilities", dict)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leave_loaded_modules_alone(plain_cpu: None) -> None:
+    """Every training run ends with a collection of garbage, which looks at each object of torch and transformers."""
+    gc.collect()
+    gc.freeze()
