@@ -18,8 +18,8 @@ TIES = ("rewards/accuracies",)
 """Means nothing while the policy is its own reference, and its rewards are rounding errors of what was precomputed."""
 EQUAL_LOSSES = [name for name in get_args(LossType) if name != "bco_pair"]
 DIVERGENCES = ("forward_kl", "js_divergence", "alpha_divergence")
-SLOW = {"learning_rate": 1e-3}
-"""For scores that grow exponentially as answers become less likely."""
+SLOW: dict[str, Any] = {"learning_rate": 2e-4}
+"""For losses and scores that would grow without bounds, and their rounding errors with them."""
 
 
 def case(options: dict[str, Any] | None = None, rows: str = "pair", **more: Any) -> PairCase:
@@ -30,6 +30,8 @@ def loss(name: str, **options: Any) -> dict[str, Any]:
     needed: dict[str, Any] = {"label_smoothing": SMOOTHED[name]} if name in SMOOTHED else {}
     if name == "discopop":
         needed["beta"] = 0.02  # dividing by `discopop_tau` makes the rounding of log-probabilities 20 times larger
+    if name == "sppo_hard":
+        needed |= SLOW
     return {"loss_type": [name]} | needed | options
 
 
@@ -93,10 +95,10 @@ F_DIVERGENCES = {
     for divergence in DIVERGENCES
 } | {
     "sft, forward_kl": case(loss("sft", f_divergence_type="forward_kl")),
-    "sigmoid, forward_kl, padded": case(loss("sigmoid", f_divergence_type="forward_kl") | PADDED),
+    "sigmoid, forward_kl, padded": case(loss("sigmoid", f_divergence_type="forward_kl", **SLOW) | PADDED),
     **{
         f"sigmoid, f_alpha_divergence_coef={coefficient}": case(
-            loss("sigmoid", f_divergence_type="alpha_divergence", f_alpha_divergence_coef=coefficient)
+            loss("sigmoid", f_divergence_type="alpha_divergence", f_alpha_divergence_coef=coefficient, **SLOW)
         )
         for coefficient in (-0.5, 0.2, 1.0, 1.5)
     },
