@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from datasets import IterableDataset
 from transformers import ProcessorMixin
 from transformers.data.data_collator import DataCollatorMixin
 
@@ -67,6 +68,27 @@ def prepare(dataset: Rows, processing_class: ProcessingClass, args: DPOConfig, n
 def has_images(columns: Sequence[str]) -> bool:
     """Whether rows with these columns come with images."""
     return "image" in columns or "images" in columns
+
+
+def check_rows(args: DPOConfig, dataset: Rows, columns: list[str]) -> None:
+    """Raise for options that rows of this kind do not allow."""
+    if has_images(columns) and args.truncation_mode == "keep_end" and args.max_length is not None:
+        raise ValueError(
+            '`truncation_mode="keep_end"` would cut the images off, which come first. Use "keep_start", or '
+            "`max_length=None`."
+        )
+    if args.precompute_ref_log_probs:
+        check_precomputable(dataset, columns, "train")
+
+
+def check_precomputable(dataset: Rows, columns: list[str], name: str) -> None:
+    """Raise for rows that the reference's log-probabilities cannot be stored with."""
+    what = "images" if has_images(columns) else "a stream" if isinstance(dataset, IterableDataset) else None
+    if what:
+        raise ValueError(
+            f"`precompute_ref_log_probs=True` needs rows of text in memory, but the {name} pairs are {what}. Leave it "
+            "out."
+        )
 
 
 @dataclass(frozen=True)

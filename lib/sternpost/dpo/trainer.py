@@ -3,7 +3,7 @@
 row {prompt, chosen, rejected | chosen, rejected} -> tokens of prompt and answers    data.py
 tokens -> batch: each prompt once with both answers, or written out                  data.py, vision.py, layout.py
 batch -> log-probability of each answer's tokens, without logits                     models/forward.py
-log-probabilities per token -> per answer, of policy and reference                   answers.py, precompute.py
+log-probabilities per token -> per answer, of policy and reference        answers.py, reference.py, precompute.py
 log-probabilities per answer -> loss of each pair                                    loss.py
 the order of these things, and what is logged and saved                              this file
 """
@@ -50,7 +50,6 @@ from ..models.policy import (
 )
 from ..models.reference import (
     FollowPolicy,
-    add_reference_adapter,
     as_reference,
     disable_dropout,
     load_reference,
@@ -61,11 +60,12 @@ from ..models.reference import (
 from ..models.scores import Extra, ScoreRequest, TokenScores
 from .answers import Answers
 from .config import DPOConfig
-from .data import REFERENCE, has_images, prepare
+from .data import REFERENCE, check_precomputable, check_rows, has_images, prepare
 from .layout import default_collator, has_prompt_tokens, shares_prompts
 from .loss import Pairs, bco_shift, preference_loss, wpo_weights
 from .metrics import pair_metrics
 from .precompute import digest_of_weights, fingerprint, precompute, shared
+from .reference import reference_of
 from .shift import RewardShift
 
 Scorer: TypeAlias = Callable[[nn.Module, dict[str, Any], ScoreRequest], TokenScores]
@@ -465,43 +465,4 @@ def check_launch(args: DPOConfig) -> None:
         raise ValueError(
             f"{args.n_gpu} devices are visible to one process, which would cut batches up (nn.DataParallel). Start one "
             "process per device with `accelerate launch` or `torchrun`, or set CUDA_VISIBLE_DEVICES."
-        )
-
-
-def reference_of(
-    policy: Any, ref_model: Any, given_adapter: bool, auto_class: Any, args: DPOConfig, quantization_config: Any
-) -> Any:
-    """The model to compare with, or None if the policy is its own reference, without its adapter or with another one.
-
-    A policy whose reference is precomputed is that reference itself before it is trained.
-    """
-    if ref_model is None and is_peft_model(policy):
-        if args.sync_ref_model or given_adapter:
-            add_reference_adapter(policy)
-        return None
-    if ref_model is None and args.precompute_ref_log_probs:
-        return None
-    if ref_model is policy:
-        ref_model = base_of(policy)  # which `load_reference` refuses
-    return load_reference(ref_model, base_of(policy), auto_class, args, quantization_config)
-
-
-def check_rows(args: DPOConfig, dataset: Rows, columns: list[str]) -> None:
-    """Raise for options that rows of this kind do not allow."""
-    if has_images(columns) and args.truncation_mode == "keep_end" and args.max_length is not None:
-        raise ValueError(
-            '`truncation_mode="keep_end"` would cut the images off, which come first. Use "keep_start", or '
-            "`max_length=None`."
-        )
-    if args.precompute_ref_log_probs:
-        check_precomputable(dataset, columns, "train")
-
-
-def check_precomputable(dataset: Rows, columns: list[str], name: str) -> None:
-    """Raise for rows that the reference's log-probabilities cannot be stored with."""
-    what = "images" if has_images(columns) else "a stream" if isinstance(dataset, IterableDataset) else None
-    if what:
-        raise ValueError(
-            f"`precompute_ref_log_probs=True` needs rows of text in memory, but the {name} pairs are {what}. Leave it "
-            "out."
         )
