@@ -1,6 +1,6 @@
 """One session per promise; `./nox -l` is the list. `./nox` makes its own environment and needs only Python >= 3.11.
 
-All sessions but `oracle`, `bench` and `minimums` share one environment. An environment is made once and used again
+All sessions but `oracle`, `bench`, `guard_corpus` and `minimums` share one environment. An environment is made once and used again
 until the dependencies in pyproject.toml, its constraint file or the place of the checkout change. pip's own settings
 (index, proxy, cache, find-links) are respected, so a machine decides itself where its torch comes from.
 """
@@ -42,6 +42,11 @@ CHECKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "downstream": (("downstream_ci/run.py",),),
 }
 GATE = ("guard", "contracts", "downstream")
+CORPUS = (
+    "surface_measure", "surface_site_packages", "surface_speed", "upstream_recall", "upstream_noise",
+    "upstream_precision", "scan_seeded", "scan_upgrades", "scan_history",
+)  # fmt: skip
+"""Scripts of guard_corpus/, each of which prints `CORPUS {json}` lines."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +212,15 @@ def oracle(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Speed and memory beside TRL 1.16.0, alternating in one run: ./nox -s bench -- sft"""
     run(session, PEER, "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def guard_corpus(session: nox.Session) -> None:
+    """The guard on other projects' real history, fetched from the registry: ./nox -s guard_corpus -- scan_seeded"""
+    prepare(session, PEER)
+    for name in session.posargs or CORPUS:
+        arguments = (str(PEER.python),) if name == "surface_measure" else ()
+        run(session, SHARED, f"guard_corpus/{name}.py", *arguments, one_thread=True)
 
 
 @nox.session(venv_backend="none")
