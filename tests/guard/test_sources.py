@@ -31,10 +31,12 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize("internal", [False, True])
 @pytest.mark.parametrize("kind", sorted(HOSTILE))
-def test_a_hostile_file_costs_only_itself(kind: str, tmp_path: Path):
-    """An error that names the file, and the facts of all other files."""
-    config = trees.project(tmp_path, GOOD)
+def test_a_hostile_file_costs_only_itself(kind: str, internal: bool, tmp_path: Path):
+    """An error that names the file, and the facts of all other files; also where bodies and private names are read."""
+    pyproject = trees.PYPROJECT + f"internal = {str(internal).lower()}\n"
+    config = trees.project(tmp_path, GOOD | {"pyproject.toml": pyproject})
     content, message = HOSTILE[kind]
     (tmp_path / "lib" / "bad.py").write_bytes(content)
     snapshot = extract(config)
@@ -61,6 +63,14 @@ class C({attack}):
     assert not marker.exists()
     assert "function lib.f order=x,y tier=stable" in trees.lines(snapshot)
     assert "lib" not in set(sys.modules) - before
+
+
+def test_what_is_not_run_on_import_is_not_there(tmp_path: Path):
+    """Names under `if __name__ == "__main__"` cannot be imported; lines after them keep their numbers."""
+    text = "def f(): ...\nif __name__ == '__main__':\n    x = 1\n    def g(): ...\n\ny = 2\nif __name__ == 'a': z = 3\n"
+    snapshot = trees.module(tmp_path, text)
+    assert sorted(snapshot.names) == ["lib", "lib.f", "lib.y", "lib.z"]
+    assert str(snapshot.names["lib.y"].origin) == "lib.py:6"
 
 
 def test_links_are_not_followed(tmp_path: Path):
