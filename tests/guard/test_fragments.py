@@ -7,7 +7,7 @@ import pytest
 from sternpost.guard.check import check
 from sternpost.guard.cli import main
 from sternpost.guard.extract import extract
-from sternpost.guard.fragments import announced, asked, shortcomings
+from sternpost.guard.fragments import announced, asked, shortcomings, too_low
 from sternpost.guard.report import as_text
 from sternpost.guard.snapshot import render
 
@@ -49,12 +49,12 @@ def test_which_release_a_version_asks_for(old: str, new: str, bump: str | None):
 def test_less_than_needed_is_told(tmp_path: Path):
     """A fragment that is missing, and a version that is too low."""
     folder = fragments(tmp_path, "a.fixed.md")
-    assert shortcomings(folder, "changelog.d", "1.0.0", "1.0.0", "patch") == []
-    assert shortcomings(folder, "changelog.d", "1.0.0", "1.0.1", "minor") == [
-        "the changes need a minor release, and no fragment in changelog.d says so: add one of `deprecated` or `added`.",
-        "1.0.1 is a patch release after 1.0.0; the changes need a minor one.",
+    assert shortcomings(folder, "changelog.d", "patch") == too_low("1.0.0", "1.0.0", "minor") == []
+    assert shortcomings(folder, "changelog.d", "minor") == [
+        "the changes need a minor release, and no fragment in changelog.d says so: add one of `deprecated` or `added`."
     ]
-    assert shortcomings(tmp_path / "nowhere", "changelog.d", "1.0.0", None, "major") == []
+    assert too_low("1.0.0", "1.0.1", "minor") == ["1.0.1 is a patch release after 1.0.0; the changes need a minor one."]
+    assert shortcomings(tmp_path / "nowhere", "changelog.d", "major") == too_low("1.0.0", None, "major") == []
 
 
 def test_the_check_fails_on_it(tmp_path: Path):

@@ -12,7 +12,7 @@ from .distribution import Distribution
 from .extract import extract
 from .facts import Problem, Snapshot
 from .findings import Finding, judge
-from .fragments import shortcomings
+from .fragments import shortcomings, too_low
 from .rules import Bump
 from .settings import Settings
 from .snapshot import parse, render
@@ -88,7 +88,9 @@ def check(settings: Settings, today: date | None = None) -> Verdict:
         problems=new.problems,
     )
     folder = settings.root / "changelog.d"
-    release = shortcomings(folder, settings.shown(folder), baseline.stem, version, verdict.bump)
+    standing_bump = replace(verdict, allowed=()).bump  # what is allowed needs no other version, but has to be told
+    release = shortcomings(folder, settings.shown(folder), verdict.bump)
+    release += too_low(baseline.stem, version, standing_bump)
     return replace(verdict, release=tuple(release))
 
 

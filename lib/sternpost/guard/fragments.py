@@ -52,17 +52,18 @@ def overdue(snapshot: Snapshot, version: str) -> list[str]:
     return found
 
 
-def shortcomings(folder: Path, shown: str, baseline: str, version: str | None, needed: Bump) -> list[str]:
-    """Where fragments or version promise less of a change than it is."""
-    found: list[str] = []
-    if folder.is_dir() and needed != "patch":
-        told = announced(folder)
-        if told is None or _RANKS[told] < _RANKS[needed]:
-            kinds = " or ".join(f"`{kind}`" for kind, bump in KINDS.items() if bump == needed)
-            found.append(
-                f"the changes need a {needed} release, and no fragment in {shown} says so: add one of {kinds}."
-            )
+def shortcomings(folder: Path, shown: str, needed: Bump) -> list[str]:
+    """Where the fragments say less of a change than it is. A project without the folder has another way."""
+    told = announced(folder) if folder.is_dir() else "major"
+    if needed == "patch" or (told is not None and _RANKS[told] >= _RANKS[needed]):
+        return []
+    kinds = " or ".join(f"`{kind}`" for kind, bump in KINDS.items() if bump == needed)
+    return [f"the changes need a {needed} release, and no fragment in {shown} says so: add one of {kinds}."]
+
+
+def too_low(baseline: str, version: str | None, needed: Bump) -> list[str]:
+    """Whether the version stands for less of a change than it is; one that is not yet raised asks for nothing."""
     release = asked(baseline, version) if version is not None else None
-    if release is not None and _RANKS[release] < _RANKS[needed]:
-        found.append(f"{version} is a {release} release after {baseline}; the changes need a {needed} one.")
-    return found
+    if release is None or _RANKS[release] >= _RANKS[needed]:
+        return []
+    return [f"{version} is a {release} release after {baseline}; the changes need a {needed} one."]
