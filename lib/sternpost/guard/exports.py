@@ -37,6 +37,7 @@ def public_modules(resolver: Resolver, settings: Settings) -> list[str]:
     return sorted((rooms | named) - contracts, key=lambda module: (module.count("."), module))
 
 
+_STANDARD = sys.stdlib_module_names | {"typing_extensions"}
 _RANKS = {tier: rank for rank, tier in enumerate((STABLE, LEGACY, EXPERIMENTAL, INTERNAL))}
 
 
@@ -75,7 +76,7 @@ def _internal(resolver: Resolver) -> Iterator[tuple[str, Definition | External |
             if module is None or not name.isidentifier() or name.startswith("__") or name == "_import_structure":
                 continue
             found = resolver.member(module, name)
-            if not isinstance(found, External) or found.path.partition(".")[0] not in sys.stdlib_module_names:
+            if not isinstance(found, External) or found.path.partition(".")[0] not in _STANDARD:
                 yield f"{path}.{name}", found
 
 

@@ -113,6 +113,10 @@ class Extractor:
         if str(found.value).endswith("(__name__)") and "logger" in str(found.value).lower():
             tier = INTERNAL  # a logger of the module's own
         value = None if found.value is None or dunder else value_text(found.value, found.module, self.resolver)
+        if isinstance(found.value, griffe.ExprSubscript | griffe.ExprBinOp) and "|" in (
+            as_type := type_text(found.value, found.module, self.resolver) or ""
+        ):
+            value = as_type  # a type alias: in whatever style it is written
         type_ = type_text(found.annotation, found.module, self.resolver)
         yield make_fact("constant", path, "", origin, value=value, type=type_, tier=tier)
         if found.value is not None:
