@@ -81,7 +81,8 @@ def compare(version: str, real: dict, snapshot: Snapshot, table: Table) -> None:
         static = {name for name, fact in stated.items() if fact.get("tier") != "internal" and fact.kind != "module"}
         for name in static - set(names) if names and "" not in names else ():
             if not name.startswith("_"):
-                table.add("names", f"{version} {module}.{name}", False, "only static")
+                needs = stated[name].get("needs")  # a library, say, that is not there
+                table.add("names", f"{version} {module}.{name}", None if needs else False, "only static")
 
 
 def compare_fields(subject: str, real: dict, snapshot: Snapshot, home: str, table: Table) -> None:

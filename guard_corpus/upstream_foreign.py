@@ -26,6 +26,9 @@ CLASSES = (
     "trainer_seq2seq.Seq2SeqTrainer",
     "trainer_callback.TrainerCallback",
     "trainer_callback.TrainerState",
+    "data.data_collator.DataCollatorWithPadding",
+    "data.data_collator.DataCollatorForSeq2Seq",
+    "data.data_collator.DataCollatorForLanguageModeling",
 )
 KINDS = {"class", "base", "field", "method", "attribute"}
 TARGET = Path(__file__).parents[1] / "lib" / "sternpost" / "guard" / "foreign" / "transformers.txt"

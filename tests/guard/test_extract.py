@@ -54,6 +54,31 @@ def test_lazy_facades_are_read_through(tmp_path: Path):
         assert [line for line in found if line.split()[0] in ("class", "function", "name")] == expected, name
 
 
+def test_what_is_added_to_a_lazy_table_is_public_too(tmp_path: Path):
+    """By whatever statement; what is added under a test says which."""
+    facade = """
+_import_structure = {"a": ["T"]}
+_import_structure["a"].append("f")
+_import_structure["b"] = ["g"]
+if has_rich():
+    _import_structure["b"].extend(["h"])
+try:
+    if not has_torch(): raise ImportError
+except ImportError: pass
+else:
+    _import_structure["b"] += ["k"]
+"""
+    body = "class T: ...\ndef f(): ...\ndef g(): ...\ndef h(): ...\ndef k(): ...\n"
+    found = facts(tmp_path, {"lib/__init__.py": facade, "lib/a.py": body, "lib/b.py": body})
+    assert [line for line in found if line.split()[1].count(".") == 1 and not line.startswith("module")] == [
+        "class lib.T tier=stable",
+        'function lib.f order="" tier=stable',
+        'function lib.g order="" tier=stable',
+        'function lib.h needs=has_rich() order="" tier=stable',
+        'function lib.k needs=has_torch() order="" tier=stable',
+    ]
+
+
 def test_an_object_is_kept_under_its_shortest_path(tmp_path: Path):
     """The others are aliases of it, so that moving a definition between files is no change."""
     files = {

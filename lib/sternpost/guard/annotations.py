@@ -21,7 +21,16 @@ def type_text(annotation: str | griffe.Expr | None, scope: griffe.Object, resolv
     `Optional[X]`, `Union`, quotes, `typing.` prefixes, module paths and the order of alternatives are normalised;
     a `Literal`, written out or named, becomes the type of its values. Aliases are expanded unless they are recursive.
     """
-    node = parse_expression(str(annotation)) if annotation is not None else None
+    if annotation is None:
+        return None
+    key = ("type", scope.path, str(annotation))  # a base's annotations are asked for again for each class that inherits
+    if key not in resolver.texts:
+        resolver.texts[key] = _type_text(key[2], scope, resolver)
+    return resolver.texts[key]
+
+
+def _type_text(text: str, scope: griffe.Object, resolver: Resolver) -> str | None:
+    node = parse_expression(text)
     try:
         return shorten(_join(Reader(scope, resolver).alternatives(node))) if node is not None else None
     except RecursionError:
@@ -30,11 +39,17 @@ def type_text(annotation: str | griffe.Expr | None, scope: griffe.Object, resolv
 
 def choices(annotation: str | griffe.Expr | None, scope: griffe.Object, resolver: Resolver) -> list[str]:
     """The literal values that an annotation accepts, as source text, in order; empty if it is not limited to any."""
-    node = parse_expression(str(annotation)) if annotation is not None else None
+    text = str(annotation) if annotation is not None else ""
+    node = parse_expression(text) if text and not _is_plain(text) else None
     try:
         return list(dict.fromkeys(Reader(scope, resolver).literals(node))) if node is not None else []
     except RecursionError:
         return []
+
+
+def _is_plain(text: str) -> bool:
+    """A builtin type, which limits nothing."""
+    return text in ("str", "int", "float", "bool", "dict", "list", "tuple", "None", "Any")
 
 
 class Reader:

@@ -1,5 +1,6 @@
 """From a source tree to a snapshot: every public name followed to its definition and turned into facts."""
 
+import gc
 from collections.abc import Iterator
 
 import griffe
@@ -10,7 +11,7 @@ from .classes import ClassReader, lineage
 from .commands import command_facts
 from .distribution import Distribution
 from .exports import Export, is_room, public_exports, public_modules
-from .facts import CONTRACT, INTERNAL, Fact, Origin, Problem, Snapshot, make_fact
+from .facts import CONTRACT, INTERNAL, NAMES, Fact, Origin, Problem, Snapshot, make_fact
 from .observed import Observer
 from .promises import Contract
 from .resolve import External, Resolver
@@ -22,7 +23,13 @@ from .values import value_text
 
 def extract(settings: Settings) -> Snapshot:
     """All facts of the package; what could not be read is in `problems`."""
-    return Extractor(settings).snapshot()
+    collecting = gc.isenabled()
+    gc.disable()  # syntax trees are many objects and no cycles: looking for cycles takes a third of the time
+    try:
+        return Extractor(settings).snapshot()
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class Extractor:
@@ -71,7 +78,11 @@ class Extractor:
                 facts += promises.facts(hooked.home if hooked else module)
                 self.problems += promises.problems
         for export in self.exports:
-            facts += self._export(export, hooks)
+            module, _, name = export.path.rpartition(".")
+            test = self.resolver.conditions.get((module, name))
+            for fact in self._export(export, hooks):
+                is_name = test is not None and fact.kind in NAMES and fact.owner == export.path
+                facts.append(fact.stating(needs=test) if is_name else fact)
         return facts
 
     def _hooked_class(self, room: str, hooks: frozenset[str]) -> Export | None:

@@ -90,6 +90,11 @@ class Fact:
     def get(self, detail: str) -> str | None:
         return dict(self.details).get(detail)
 
+    def stating(self, **details: str | None) -> "Fact":
+        """The same fact with further details; those that are None change nothing."""
+        more = {key: value for key, value in details.items() if value is not None}
+        return replace(self, details=tuple(sorted((dict(self.details) | more).items())))
+
 
 def make_fact(kind: str, owner: str, name: str = "", origin: Origin | None = None, /, **details: str | None) -> Fact:
     """A fact with the details that are not None."""

@@ -26,6 +26,10 @@ class Resolver:
         self.tree = tree
         self._known: dict[tuple[str, str], Definition | External | None] = {}
         self._tables: dict[str, dict[str, list[str]]] = {}
+        self.texts: dict[tuple[str, str, str], str | None] = {}
+        """Types and values as text, by what is asked, scope and source."""
+        self.conditions: dict[tuple[str, str], str] = {}
+        """(module, name) -> the test under which a lazy export is there at all."""
         self.memo: dict[tuple[str, str], object] = {}
         """What others have found out about definitions, by their own names for it."""
 
@@ -83,7 +87,8 @@ class Resolver:
         Both common forms are understood: `{"name": "module"}` (for a PEP 562 `__getattr__`), `{"module": ["names"]}`.
         """
         if module.path not in self._tables:
-            self._tables[module.path] = _lazy_targets(module, self.tree)
+            self._tables[module.path], conditions = _lazy_targets(module, self.tree)
+            self.conditions |= {(module.path, name): test for name, test in conditions.items()}
         return self._tables[module.path]
 
     def _descend(self, scope: Definition, names: list[str]) -> Definition | External:
@@ -117,40 +122,57 @@ def _wildcards(module: griffe.Module) -> Iterator[str]:
             yield thing.target_path
 
 
-def _lazy_targets(module: griffe.Module, tree: Tree) -> dict[str, list[str]]:
+def _lazy_targets(module: griffe.Module, tree: Tree) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The table of lazy exports, and the test of each name that is only entered under one."""
     found: dict[str, list[str]] = {}
     tables: list[tuple[str, str]] = []
+    conditions: dict[str, str] = {}
     lazy = "__getattr__" in module.members or "_import_structure" in module.members
     for thing in module.members.values() if lazy else ():
         if isinstance(thing, griffe.Attribute) and isinstance(thing.value, griffe.ExprDict):
             tables += _table(str(thing.value))
     if "_import_structure" in module.members and (syntax := tree.syntax(module.path)) is not None:
-        tables += _additions(syntax.body)
+        for name, source, test in _additions(syntax.body, ""):
+            tables.append((name, source))
+            conditions |= {name: test} if test else {}
     for name, source in tables:
         source = source.replace(":", ".").lstrip(".")
         bases = (f"{module.path}.{source}", source)
         found.setdefault(name, []).extend(path for base in bases for path in (f"{base}.{name}", base))
-    return found
+    return found, conditions
 
 
-def _additions(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
-    """Pairs of name and module that a table of lazy exports gets later on, whatever the condition:
+def _additions(body: list[ast.stmt], test: str) -> Iterator[tuple[str, str, str]]:
+    """Name, module and test of what a table of lazy exports gets later on:
 
     `table["module"].append("Name")`, `.extend([...])`, `+= [...]`, `table["module"] = [...]`, `table.update({...})`.
     """
     for node in body:
-        if isinstance(node, ast.If | ast.Try):
-            for part in (node.body, node.orelse, getattr(node, "finalbody", [])):
-                yield from _additions(part)
+        pairs: Iterator[tuple[str, str]] = iter(())
+        if isinstance(node, ast.If):
+            yield from _additions(node.body, ast.unparse(node.test))
+            yield from _additions(node.orelse, _opposite(node.test))
+        elif isinstance(node, ast.Try):
+            first = node.body[0]
+            tried = _opposite(first.test) if isinstance(first, ast.If) else ast.unparse(first)
+            for part in (node.body, node.orelse, node.finalbody):
+                yield from _additions(part, tried)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             function, arguments = node.value.func, node.value.args
             if isinstance(function, ast.Attribute) and len(arguments) == 1:
                 if function.attr == "update":
-                    yield from _table(ast.unparse(arguments[0]))
+                    pairs = _table(ast.unparse(arguments[0]))
                 elif function.attr in ("append", "extend"):
-                    yield from _names_of(function.value, arguments[0])
+                    pairs = _names_of(function.value, arguments[0])
         elif isinstance(node, ast.Assign | ast.AugAssign) and node.value is not None:
-            yield from _names_of(node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value)
+            pairs = _names_of(node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value)
+        yield from ((name, source, test) for name, source in pairs)
+
+
+def _opposite(test: ast.expr) -> str:
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return ast.unparse(test.operand)
+    return f"not ({ast.unparse(test)})"
 
 
 def _names_of(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, str]]:

@@ -30,13 +30,23 @@ _MAX_NUMBER = 10**18
 
 def value_text(expression: str | griffe.Expr, scope: griffe.Object, resolver: Resolver) -> str:
     """A default as text: constants looked up and computed, quotes and spacing normalised."""
-    node = parse_expression(str(expression))
+    text = str(expression)
+    if text in ("None", "True", "False") or (text.isascii() and text.isdigit() and text[0] != "0"):
+        return text
+    key = ("value", scope.path, text)
+    if key not in resolver.texts:
+        resolver.texts[key] = _value_text(text, scope, resolver)
+    return resolver.texts[key] or ""
+
+
+def _value_text(text: str, scope: griffe.Object, resolver: Resolver) -> str:
+    node = parse_expression(text)
     if node is None:
-        return shorten(" ".join(str(expression).split()))
+        return shorten(" ".join(text.split()))
     try:
         return shorten(ast.unparse(Folder(scope, resolver).visit(node)))
     except (RecursionError, ValueError):
-        return shorten(" ".join(str(expression).split()))
+        return shorten(" ".join(text.split()))
 
 
 def literal(expression: str | griffe.Expr | None, scope: griffe.Object, resolver: Resolver) -> Any:
