@@ -89,8 +89,8 @@ LISTS = {
         (["aot", "nca_pair"], [1.0, 0.3], None),
     )
 }
-F_DIVERGENCES = {
-    f"{name}, {divergence}": case(loss(name, f_divergence_type=divergence, **SLOW))
+F_DIVERGENCES = {  # `sigmoid_norm` divides by lengths: its small steps would be lost in the rounding of the weights
+    f"{name}, {divergence}": case(loss(name, f_divergence_type=divergence, **({} if name == "sigmoid_norm" else SLOW)))
     for name in ("sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop")
     for divergence in DIVERGENCES
 } | {

@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import griffe
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,14 +177,16 @@ def test_any_annotation_is_read_or_left(text: str):
     """Untrusted text never raises."""
 
     class Nowhere(Resolver):
-        def __init__(self): ...
+        def __init__(self):
+            self.texts = {}
 
         def lookup(self, name, scope):
             return None
 
-    type_text(text, None, Nowhere())
-    choices(text, None, Nowhere())
-    value_text(text, None, Nowhere())
+    nowhere = griffe.Module("nowhere")
+    type_text(text, nowhere, Nowhere())
+    choices(text, nowhere, Nowhere())
+    value_text(text, nowhere, Nowhere())
 
 
 def test_deep_expressions_are_left(scope):
