@@ -67,7 +67,7 @@ class C({attack}):
 
 def test_what_is_not_run_on_import_is_not_there(tmp_path: Path):
     """Names under `if __name__ == "__main__"` cannot be imported; lines after them keep their numbers."""
-    text = "def f(): ...\nif __name__ == '__main__':\n    x = 1\n    def g(): ...\n\ny = 2\nif __name__ == 'a': z = 3\n"
+    text = "def f(): ...\nif __name__ == '__main__':\n    @f\n    def g(): ...\n\ny = 2\nif __name__ == 'a': z = 3\n"
     snapshot = trees.module(tmp_path, text)
     assert sorted(snapshot.names) == ["lib", "lib.f", "lib.y", "lib.z"]
     assert str(snapshot.names["lib.y"].origin) == "lib.py:6"

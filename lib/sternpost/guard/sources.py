@@ -110,9 +110,10 @@ def _importable(code: str) -> str:
         if not isinstance(node, ast.If) or ast.unparse(node.test).replace("'", '"') != '__name__ == "__main__"':
             continue
         first, last = node.body[0], node.body[-1]
-        if first.lineno > node.lineno:
-            blank = [""] * ((last.end_lineno or last.lineno) - first.lineno)
-            lines[first.lineno - 1 : last.end_lineno] = [f"{' ' * first.col_offset}pass", *blank]
+        start = min([first.lineno, *(decorator.lineno for decorator in getattr(first, "decorator_list", []))])
+        if start > node.lineno:
+            blank = [""] * ((last.end_lineno or last.lineno) - start)
+            lines[start - 1 : last.end_lineno] = [f"{' ' * first.col_offset}pass", *blank]
     return "\n".join(lines)
 
 
