@@ -1,14 +1,11 @@
 """Two processes train what one does: losses, gradients, metrics, references."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from ..sft.test_distributed import free_port
+from ..processes import FSDP2, launch
 
 SCRIPT = Path(__file__).with_name("distributed_run.py")
 SEVERAL = {"loss_type": ["sigmoid", "sft", "bco_pair"], "loss_weights": [1.0, 0.3, 0.5]}
@@ -22,13 +19,6 @@ CASES = {
     "model that follows": {"sync_ref_model": True, "ref_model_sync_steps": 1, "resume": True, **SEVERAL},
 }
 """Each with a batch of four pairs in one process, and of two in each of two."""
-FSDP2 = {
-    "fsdp": "full_shard",
-    "fsdp_config": {
-        "fsdp_version": 2, "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
-        "transformer_layer_cls_to_wrap": ["Qwen3DecoderLayer"], "reshard_after_forward": True,
-    },
-}  # fmt: skip
 SHARDED = {
     "other model": {**SEVERAL, "tied": False},
     "copy that follows": {
@@ -42,10 +32,7 @@ SHARDED = {
 def run(path: Path, processes: int, cases: dict[str, dict]) -> dict:
     """What runs in `processes` gloo processes logged."""
     out = path / f"{processes}.json"
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(free_port())]
-    command = [sys.executable, *(launch if processes > 1 else []), str(SCRIPT), str(out), json.dumps(cases)]
-    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert result.returncode == 0, result.stderr[-4000:]
+    launch(SCRIPT, processes, str(out), json.dumps(cases))
     return json.loads(out.read_text())
 
 

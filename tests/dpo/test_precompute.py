@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from sternpost import DPOConfig
 from sternpost.dpo import precompute as module
-from sternpost.dpo.data import REFERENCE
+from sternpost.dpo.data import REFERENCE, DataCollatorForPreference
 from sternpost.dpo.precompute import digest_of_weights, fingerprint, precompute
 
 from .. import tiny
@@ -258,3 +258,15 @@ def test_new_pairs_when_the_reference_is_gone(tmp_path):
     adapter = train(tmp_path / "lora", peft_config=lora, precompute_ref_log_probs=True)
     live = train(tmp_path / "live", peft_config=lora)
     assert adapter.evaluate(rows)["eval_loss"] == pytest.approx(live.evaluate(rows)["eval_loss"], rel=1e-5)
+
+
+def test_values_that_a_collator_loses_are_missed(tmp_path):
+    """A collator of one's own that forgets them is told so; the policy does not stand in for its reference."""
+    collate = DataCollatorForPreference(0)
+
+    def forgets(examples):
+        return {key: value for key, value in collate(examples).items() if key not in REFERENCE}
+
+    trainer = make(tmp_path, precompute_ref_log_probs=True, data_collator=forgets)
+    with pytest.raises(ValueError, match="the batch holds no `ref_chosen_logps` and no `ref_rejected_logps`"):
+        trainer.train()

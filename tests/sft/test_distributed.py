@@ -1,37 +1,19 @@
 """Two processes train what one does."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from ..processes import FSDP2, launch
+
 SCRIPT = Path(__file__).with_name("distributed_run.py")
-FSDP2 = {
-    "fsdp": "full_shard",
-    "fsdp_config": {
-        "fsdp_version": 2, "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
-        "transformer_layer_cls_to_wrap": ["Qwen3DecoderLayer"], "reshard_after_forward": True,
-    },
-}  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def run(path: Path, processes: int, **options) -> dict:
     """What a run in `processes` gloo processes logged."""
     out = path / f"{processes}-{len(list(path.iterdir()))}.json"
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(free_port())]
-    command = [sys.executable, *(launch if processes > 1 else []), str(SCRIPT), str(out), json.dumps(options)]
-    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert result.returncode == 0, result.stderr[-3000:]
+    launch(SCRIPT, processes, str(out), json.dumps(options))
     logged = json.loads(out.read_text())
     for line in logged["lines"]:
         del line["epoch"]  # a stream does not know its length

@@ -62,3 +62,8 @@ def predecessors(lengths: RowLengths) -> Tensor:
 
 def round_up(number: int, multiple_of: int | None) -> int:
     return -(-number // multiple_of) * multiple_of if multiple_of else number
+
+
+def multiple_of(option: int | str | None) -> int | None:
+    """What the option `pad_to_multiple_of` means: `auto` leaves batches at their longest row."""
+    return None if option in ("auto", None) else int(option)

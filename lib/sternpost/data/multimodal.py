@@ -1,5 +1,6 @@
 """Messages with images: text and pictures as typed parts of the content."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import ProcessorMixin
@@ -51,6 +52,20 @@ def is_place(part: dict[str, Any]) -> bool:
     return part.get("type") == "image" and not any(
         part.get(key) is not None for key in ("image", "url", "path", "base64")
     )
+
+
+def has_images(columns: Sequence[str]) -> bool:
+    """Whether rows with these columns come with images."""
+    return "image" in columns or "images" in columns
+
+
+def check_processor(processing_class: Any, name: str) -> None:
+    """Raise unless there is something to process the images of a split with."""
+    if not isinstance(processing_class, ProcessorMixin):
+        raise ValueError(
+            f"the {name} data set has a column of images, but the `processing_class` is a tokenizer. Pass a "
+            "processor, or remove the column."
+        )
 
 
 def images_of(example: dict[str, Any]) -> list[Any]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from datasets import IterableDataset
-from transformers import ProcessorMixin
 from transformers.data.data_collator import DataCollatorMixin
 
 from ..data.batches import RowLengths, pad, positions, real_tokens, round_up
 from ..data.chat import ProcessingClass, tokenizer_of
+from ..data.multimodal import check_processor, has_images
 from ..data.pairs import PairEncoder, differ
 from ..data.rows import RowBatch
 from ..data.splits import Outputs, Rows, column_names, map_rows
@@ -42,11 +42,7 @@ def prepare(dataset: Rows, processing_class: ProcessingClass, args: DPOConfig, n
     """
     columns = column_names(dataset, name)
     if has_images(columns):
-        if not isinstance(processing_class, ProcessorMixin):
-            raise ValueError(
-                f"the {name} data set has a column of images, but the `processing_class` is a tokenizer. Pass a "
-                "processor, or remove the column."
-            )
+        check_processor(processing_class, name)
         return dataset
     if not {"chosen", "rejected"} <= set(columns) and not set(TOKENS) <= set(columns):
         raise ValueError(
@@ -63,11 +59,6 @@ def prepare(dataset: Rows, processing_class: ProcessingClass, args: DPOConfig, n
         keep_end=args.truncation_mode == "keep_end",
     )
     return map_rows(dataset, step, TOKENS, REASONS, name, args.dataset_num_proc, floats=REFERENCE)
-
-
-def has_images(columns: Sequence[str]) -> bool:
-    """Whether rows with these columns come with images."""
-    return "image" in columns or "images" in columns
 
 
 def check_rows(args: DPOConfig, dataset: Rows, columns: list[str]) -> None:

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from accelerate.utils import is_peft_model
 from transformers import PreTrainedModel
 
+from ..data.batches import multiple_of
 from ..data.chat import ProcessingClass, tokenizer_of
+from ..data.multimodal import has_images
 from ..models.forward import keep_rows_apart
 from .config import DPOConfig
-from .data import DataCollatorForPreference, has_images
+from .data import DataCollatorForPreference
 from .vision import DataCollatorForVisionPreference
 
 logger = logging.getLogger(__name__)
@@ -39,16 +40,11 @@ def shares_prompts(args: DPOConfig, models: list[PreTrainedModel], wants_padding
     return True
 
 
-def has_prompt_tokens(model: Any) -> bool:
-    """Whether an adapter puts virtual tokens in front of every row."""
-    return is_peft_model(model) and any(config.is_prompt_learning for config in model.peft_config.values())
-
-
 def default_collator(
     processing_class: ProcessingClass, args: DPOConfig, columns: list[str], shares: bool
 ) -> Callable[[list[Any]], dict[str, Any]]:
     """What makes batches of pairs with these columns."""
-    multiple = None if args.pad_to_multiple_of in ("auto", None) else int(args.pad_to_multiple_of)
+    multiple = multiple_of(args.pad_to_multiple_of)
     if has_images(columns):
         return DataCollatorForVisionPreference(processing_class, args.max_length, multiple)
     pad = tokenizer_of(processing_class).pad_token_id

@@ -64,6 +64,16 @@ def precompute(
     return dataset
 
 
+def check_precomputed(batch: dict[str, Any]) -> None:
+    """Raise for a batch that has lost its values: the policy is no longer the reference that they came from."""
+    missing = [f"`{name}`" for name in REFERENCE if name not in batch]
+    if missing:
+        raise ValueError(
+            f"`precompute_ref_log_probs=True`, but the batch holds no {' and no '.join(missing)}. Let your "
+            "`data_collator` keep the columns of these names."
+        )
+
+
 def score_chunk(
     dataset: Dataset,
     rows: range,
@@ -127,6 +137,8 @@ def digest_of_weights(model: Any) -> str:
         for name, weight in [*model.named_parameters(), *model.named_buffers()]:
             flat = weight.detach().flatten()
             picked = flat[:: max(1, len(flat) // 64)].double().tolist()
-            sums = [flat.double().sum().item(), flat.double().square().sum().item()] if len(flat) else []
+            sums = [flat.sum(dtype=torch.float64).item()]
+            if flat.is_floating_point():
+                sums.append(torch.linalg.vector_norm(flat, dtype=torch.float64).item())
             digest.update(repr([name, tuple(weight.shape), str(weight.dtype), sums, picked]).encode())
     return digest.hexdigest()

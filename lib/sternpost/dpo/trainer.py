@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from accelerate.utils import is_peft_model
@@ -35,8 +35,10 @@ from transformers.trainer_utils import EvalLoopOutput
 from ..checkpoints import all_or_nothing, check_writable, resolve_resume
 from ..data.batches import IGNORE
 from ..data.chat import tokenizer_of
+from ..data.multimodal import has_images
 from ..data.splits import Rows, column_names
 from ..metrics import MetricBuffer
+from ..models.device import check_launch
 from ..models.forward import enable_scoring, score_batch
 from ..models.offload import offload_activations
 from ..models.policy import (
@@ -44,6 +46,7 @@ from ..models.policy import (
     align_special_tokens,
     attach_adapter,
     base_of,
+    has_prompt_tokens,
     load_policy,
     load_processing_class,
     router_coefficient,
@@ -57,18 +60,17 @@ from ..models.reference import (
     restore_state,
     whole_state,
 )
-from ..models.scores import Extra, ScoreRequest, TokenScores
+from ..models.scores import Extra, Scorer, ScoreRequest
 from .answers import Answers
 from .config import DPOConfig
-from .data import REFERENCE, check_precomputable, check_rows, has_images, prepare
-from .layout import default_collator, has_prompt_tokens, shares_prompts
+from .data import REFERENCE, check_precomputable, check_rows, prepare
+from .layout import default_collator, shares_prompts
 from .loss import Pairs, bco_shift, preference_loss, wpo_weights
 from .metrics import pair_metrics
-from .precompute import digest_of_weights, fingerprint, precompute, shared
+from .precompute import check_precomputed, digest_of_weights, fingerprint, precompute, shared
 from .reference import reference_of
 from .shift import RewardShift
 
-Scorer: TypeAlias = Callable[[nn.Module, dict[str, Any], ScoreRequest], TokenScores]
 STATE = "dpo_state.pt"
 """File of a checkpoint with what changes besides the policy: a reference that follows it, BCO's running mean."""
 
@@ -211,6 +213,8 @@ class DPOTrainer(Trainer):
         num_items_in_batch: Tensor | None = None,
     ) -> Any:
         batch = {name: value for name, value in inputs.items() if name not in (*REFERENCE, "completion_mask")}
+        if self.args.precompute_ref_log_probs:
+            check_precomputed(inputs)
         answers = Answers.of(inputs, self.args.ld_alpha)
         reference = self.reference_logps(model, inputs, answers)
         extras: tuple[Extra, ...] = ("mean_logit", "log_collision") if self.args.use_weighting else ("mean_logit",)
@@ -281,7 +285,7 @@ class DPOTrainer(Trainer):
         with torch.no_grad(), self.compute_loss_context_manager():
             if self.ref_model is not None:
                 return answers.weighted(self.scorer(self.ref_model, batch, request).logps)
-            with as_reference(self.accelerator.unwrap_model(self.model)):
+            with as_reference(self.accelerator.unwrap_model(model)):
                 return answers.weighted(self.scorer(model, batch, request).logps)
 
     def _precompute_all(self, train_rows: Dataset, eval_rows: Any) -> None:
@@ -457,12 +461,3 @@ def as_dpo_config(args: DPOConfig | TrainingArguments | None) -> DPOConfig:
     if isinstance(args, DPOConfig):
         return args
     return DPOConfig(**{field.name: getattr(args, field.name) for field in fields(args) if field.init})
-
-
-def check_launch(args: DPOConfig) -> None:
-    """Raise if one process would drive several devices."""
-    if args.n_gpu > 1:
-        raise ValueError(
-            f"{args.n_gpu} devices are visible to one process, which would cut batches up (nn.DataParallel). Start one "
-            "process per device with `accelerate launch` or `torchrun`, or set CUDA_VISIBLE_DEVICES."
-        )

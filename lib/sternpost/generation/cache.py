@@ -79,13 +79,14 @@ class SlotCache(Cache):
             layer.values[slot, :, :length] = values[0]
         self.slots.lengths[slot] = length
 
-    def keep(self, kept: list[int]) -> None:
-        """Let the sequences of these active slots move to the front; the others are over."""
-        holes = [slot for slot in range(len(kept)) if slot not in set(kept)]
-        movers = [slot for slot in kept if slot >= len(kept)]
-        for hole, mover in zip(holes, movers, strict=True):
+    def keep(self, kept: list[int]) -> list[tuple[int, int]]:
+        """Let the sequences of these active slots move to the front; the others are over. Which moved, and where to."""
+        holes = sorted(set(range(len(kept))) - set(kept))
+        moves = list(zip((slot for slot in kept if slot >= len(kept)), holes, strict=True))
+        for mover, hole in moves:
             length = int(self.slots.lengths[mover])
             for layer in self.layers:
                 layer.keys[hole, :, :length] = layer.keys[mover, :, :length]
                 layer.values[hole, :, :length] = layer.values[mover, :, :length]
             self.slots.lengths[hole] = length
+        return moves

@@ -205,15 +205,11 @@ class Sampler:
             if each.is_over(self.sampling):
                 finished = each.token in self.sampling.stop
                 self.done[each.group, each.member] = Completion(each.ids, each.logps, finished)
-        holes = [slot for slot in range(len(kept)) if slot not in set(kept)]
-        movers = [slot for slot in kept if slot >= len(kept)]
-        self.cache.keep(kept)
-        running = self.running[: len(kept)]
-        for hole, mover in zip(holes, movers, strict=True):
-            running[hole] = self.running[mover]
+        for mover, hole in self.cache.keep(kept):
+            self.running[hole] = self.running[mover]
             if self.seen is not None:
                 self.seen[hole] = self.seen[mover]
-        self.running = running
+        del self.running[len(kept) :]
 
 
 def can_run(model: PreTrainedModel) -> bool:

@@ -12,7 +12,7 @@ the order of these things, and what is logged and saved                         
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from zlib import crc32
 
 import torch
@@ -31,6 +31,7 @@ from ..data.tokens import encode
 from ..generation.backend import Backend, Group, Sampling
 from ..generation.engine import InProcessEngine
 from ..metrics import MetricBuffer
+from ..models.device import check_launch
 from ..models.forward import enable_scoring, keep_rows_apart, score_batch
 from ..models.policy import (
     ProcessingClass,
@@ -42,14 +43,13 @@ from ..models.policy import (
     router_coefficient,
 )
 from ..models.reference import as_reference, disable_dropout, load_reference, prepare_reference
-from ..models.scores import ScoreRequest, TokenScores
+from ..models.scores import Scorer, ScoreRequest, TokenScores
 from ..rewards.run import RewardFunction, run_rewards
 from .advantages import advantages, group_spread, weighted_sum, without_signal
 from .config import GRPOConfig
 from .loss import LOSSES, Scored, Window, clip_fractions, kl
 from .rollout import MicroBatch, Rollout
 
-Scorer: TypeAlias = Callable[[nn.Module, dict[str, Any], ScoreRequest], TokenScores]
 STATE = "rollout-{rank}.pt"
 """File of a checkpoint with the completions that a rank has not learned from to the end."""
 
@@ -97,6 +97,7 @@ class GRPOTrainer(Trainer):
         args = GRPOConfig() if args is None else args
         if train_dataset is None:
             raise ValueError("`train_dataset` is missing. Pass the prompts to train on.")
+        check_launch(args)
         check_writable(args.output_dir)
         check_prompts(column_names(train_dataset, "train"))
         functions = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)

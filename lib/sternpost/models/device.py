@@ -42,3 +42,12 @@ def resolve_device_defaults(args: Any) -> None:
     if not accelerated:
         args.dataloader_pin_memory = False  # memory is pinned for an accelerator; without one torch warns
         args.use_cpu = args.use_cpu or args.bf16  # else transformers takes bfloat16 for a mistake
+
+
+def check_launch(args: Any) -> None:
+    """Raise if one process would drive several devices."""
+    if args.n_gpu > 1:
+        raise ValueError(
+            f"{args.n_gpu} devices are visible to one process, which would cut batches up (nn.DataParallel). Start one "
+            "process per device with `accelerate launch` or `torchrun`, or set CUDA_VISIBLE_DEVICES."
+        )

@@ -174,6 +174,11 @@ def is_quantized(model: Any) -> bool:
     return getattr(model, "hf_quantizer", None) is not None
 
 
+def has_prompt_tokens(model: Any) -> bool:
+    """Whether an adapter puts virtual tokens in front of every row."""
+    return is_peft_model(model) and any(config.is_prompt_learning for config in model.peft_config.values())
+
+
 def base_of(model: Any) -> PreTrainedModel:
     """The model under an adapter, or the model itself."""
     return model.get_base_model() if is_peft_model(model) else model

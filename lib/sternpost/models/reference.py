@@ -1,7 +1,7 @@
 """The reference that a policy is held to: where it comes from, how it is scored, how it follows the policy.
 
 `another model`   loaded or copied, frozen, never trained                              load_reference, prepare_reference
-`adapter off`     the policy's own base without its adapter: no second copy            without_adapter
+`adapter off`     the policy's own base without its adapter: no second copy            as_reference (both adapters)
 `adapter "ref"`   another adapter on the policy's base, a frozen copy of the first     add_reference_adapter
 """
 

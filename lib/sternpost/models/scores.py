@@ -8,7 +8,7 @@ hidden states + head + labels -> [`TokenScores`], by one of three implementation
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -64,6 +64,10 @@ class ScoreRequest:
     """Statistics to compute besides log-probability, entropy and top-1 hit."""
     router: bool = False
     """Also compute the load-balancing loss."""
+
+
+Scorer: TypeAlias = Callable[[nn.Module, dict[str, Any], ScoreRequest], TokenScores]
+"""How a batch is scored: model, batch and request -> scores."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import ProcessorMixin
 from transformers.data.data_collator import DataCollatorMixin
 
 from ..data.batches import RowLengths, pad, positions, real_tokens, round_up
 from ..data.chat import ChatRenderer, ProcessingClass, Rendered, render_rows, tokenizer_of
+from ..data.multimodal import check_processor, has_images
 from ..data.pairs import ANSWERS, check_kinds, differ, holds_messages
 from ..data.rows import Chat, RowBatch
 from ..data.splits import Outputs, Rows, column_names, map_rows
@@ -41,11 +41,7 @@ def prepare(dataset: Rows, processing_class: ProcessingClass, args: RewardConfig
     """
     columns = column_names(dataset, name)
     if has_images(columns):
-        if not isinstance(processing_class, ProcessorMixin):
-            raise ValueError(
-                f"the {name} data set has a column of images, but the `processing_class` is a tokenizer. Pass a "
-                "processor, or remove the column."
-            )
+        check_processor(processing_class, name)
         return dataset
     if not set(ANSWERS) <= set(columns) and not set(TOKENS) <= set(columns):
         raise ValueError(
@@ -54,11 +50,6 @@ def prepare(dataset: Rows, processing_class: ProcessingClass, args: RewardConfig
         )
     step = Preparation(processing_class, tokenizer_of(processing_class).eos_token_id, args.max_length)
     return map_rows(dataset, step, TOKENS, REASONS, name, args.dataset_num_proc, floats=(MARGIN,))
-
-
-def has_images(columns: Sequence[str]) -> bool:
-    """Whether rows with these columns come with images."""
-    return "image" in columns or "images" in columns
 
 
 @dataclass(frozen=True)

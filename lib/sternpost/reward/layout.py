@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from accelerate.utils import is_peft_model
 from transformers import PreTrainedModel
 
+from ..data.batches import multiple_of
 from ..data.chat import ProcessingClass, tokenizer_of
+from ..data.multimodal import has_images
 from ..models.sequence import keep_sequences_apart
 from .config import RewardConfig
-from .data import DataCollatorForPreference, has_images
+from .data import DataCollatorForPreference
 from .vision import DataCollatorForVisionPreference
 
 logger = logging.getLogger(__name__)
@@ -42,14 +43,9 @@ def default_collator(
     processing_class: ProcessingClass, args: RewardConfig, columns: list[str], shares: bool
 ) -> Callable[[list[Any]], dict[str, Any]]:
     """What makes batches of pairs with these columns."""
-    multiple = None if args.pad_to_multiple_of in ("auto", None) else int(args.pad_to_multiple_of)
+    multiple = multiple_of(args.pad_to_multiple_of)
     if has_images(columns):
         return DataCollatorForVisionPreference(processing_class, args.max_length, multiple)
     return DataCollatorForPreference(
         tokenizer_of(processing_class).pad_token_id, pad_to_multiple_of=multiple, padding_free=shares
     )
-
-
-def has_prompt_tokens(model: Any) -> bool:
-    """Whether an adapter puts virtual tokens in front of every row."""
-    return is_peft_model(model) and any(config.is_prompt_learning for config in model.peft_config.values())

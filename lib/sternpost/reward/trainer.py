@@ -22,14 +22,17 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from ..checkpoints import all_or_nothing, check_writable, resolve_resume
 from ..data.chat import tokenizer_of
+from ..data.multimodal import has_images
 from ..data.splits import Rows, column_names
 from ..metrics import MetricBuffer
+from ..models.device import check_launch
 from ..models.offload import offload_activations
 from ..models.policy import (
     ProcessingClass,
     align_special_tokens,
     attach_adapter,
     base_of,
+    has_prompt_tokens,
     load_policy,
     load_processing_class,
     use_chat_template,
@@ -38,8 +41,8 @@ from ..models.reference import disable_dropout
 from ..models.sequence import enable_sequence_scoring
 from ..models.sequence_head import AutoSequenceScorer, check_scores_sequences, check_trains_head, with_head
 from .config import RewardConfig
-from .data import MARGIN, TOKENS, has_images, prepare
-from .layout import default_collator, has_prompt_tokens, shares_beginnings
+from .data import MARGIN, TOKENS, prepare
+from .layout import default_collator, shares_beginnings
 from .loss import Pairs, reward_loss
 from .metrics import pair_metrics
 
@@ -291,15 +294,6 @@ def as_reward_config(args: RewardConfig | TrainingArguments | None) -> RewardCon
     if isinstance(args, RewardConfig):
         return args
     return RewardConfig(**{field.name: getattr(args, field.name) for field in fields(args) if field.init})
-
-
-def check_launch(args: RewardConfig) -> None:
-    """Raise if one process would drive several devices."""
-    if args.n_gpu > 1:
-        raise ValueError(
-            f"{args.n_gpu} devices are visible to one process, which would cut batches up (nn.DataParallel). Start one "
-            "process per device with `accelerate launch` or `torchrun`, or set CUDA_VISIBLE_DEVICES."
-        )
 
 
 def check_loss(args: RewardConfig, loss_fn: Any) -> None:

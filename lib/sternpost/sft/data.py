@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, ProcessorMixin
+from transformers import PreTrainedTokenizerBase
 from transformers.data.data_collator import DataCollatorMixin
 
 from ..data.batches import IGNORE, pad, positions, real_tokens, round_up
 from ..data.chat import ChatRenderer, ProcessingClass, Rendered, render_rows, tokenizer_of
+from ..data.multimodal import check_processor, has_images
 from ..data.packing import pack_dataset
 from ..data.rows import Chat, RowBatch, shown
 from ..data.splits import Outputs, Rows, column_names, map_rows
@@ -70,12 +71,8 @@ def passes_unchanged(
     Raises:
         ValueError: they cannot be, because a processor or the tokens are missing, or because images are to be packed.
     """
-    if "images" in columns or "image" in columns:
-        if not isinstance(processing_class, ProcessorMixin):
-            raise ValueError(
-                f"the {name} data set has a column of images, but the `processing_class` is a tokenizer. Pass a "
-                "processor, or remove the column."
-            )
+    if has_images(columns):
+        check_processor(processing_class, name)
         if packing:
             raise ValueError(f"the {name} data set has images, and such rows cannot be packed. Set `packing=False`.")
         return True

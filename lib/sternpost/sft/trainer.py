@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset
@@ -31,9 +31,12 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..checkpoints import all_or_nothing, check_writable, resolve_resume
+from ..data.batches import multiple_of
 from ..data.chat import tokenizer_of
+from ..data.multimodal import has_images
 from ..data.splits import Rows, column_names
 from ..metrics import MetricBuffer
+from ..models.device import check_launch
 from ..models.forward import enable_scoring, keep_rows_apart, score_batch
 from ..models.offload import offload_activations
 from ..models.policy import (
@@ -46,13 +49,11 @@ from ..models.policy import (
     router_coefficient,
     use_chat_template,
 )
-from ..models.scores import IGNORE, ScoreRequest, TokenScores
+from ..models.scores import IGNORE, Scorer, ScoreRequest
 from .config import SFTConfig
 from .data import DataCollatorForLanguageModeling, prepare
 from .loss import LOSSES, TokenLoss
 from .vision import DataCollatorForVisionLanguageModeling
-
-Scorer: TypeAlias = Callable[[nn.Module, dict[str, Any], ScoreRequest], TokenScores]
 
 
 class SFTTrainer(Trainer):
@@ -332,20 +333,6 @@ def as_sft_config(args: SFTConfig | TrainingArguments | None) -> SFTConfig:
     return SFTConfig(**{field.name: getattr(args, field.name) for field in fields(args) if field.init})
 
 
-def check_launch(args: SFTConfig) -> None:
-    """Raise if one process would drive several devices."""
-    if args.n_gpu > 1:
-        raise ValueError(
-            f"{args.n_gpu} devices are visible to one process, which would cut batches up (nn.DataParallel). Start one "
-            "process per device with `accelerate launch` or `torchrun`, or set CUDA_VISIBLE_DEVICES."
-        )
-
-
-def has_images(columns: list[str]) -> bool:
-    """Whether rows with these columns come with images."""
-    return "image" in columns or "images" in columns
-
-
 def lays_end_to_end(args: SFTConfig, model: PreTrainedModel, columns: list[str], wants_padding: bool) -> bool:
     """Whether the rows of a batch are laid end to end; if so, the model is ready for it.
 
@@ -372,7 +359,7 @@ def default_collator(
     processing_class: ProcessingClass, args: SFTConfig, columns: list[str], end_to_end: bool
 ) -> Callable[[list[Any]], dict[str, Any]]:
     """What makes batches of rows with these columns."""
-    multiple = None if args.pad_to_multiple_of in ("auto", None) else int(args.pad_to_multiple_of)
+    multiple = multiple_of(args.pad_to_multiple_of)
     if not has_images(columns):
         pad = tokenizer_of(processing_class).pad_token_id
         return DataCollatorForLanguageModeling(pad, padding_free=end_to_end, pad_to_multiple_of=multiple)
