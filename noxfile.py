@@ -37,7 +37,7 @@ CHECKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "lint": (("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", ".")),
     "types": (("-m", "mypy"),),
     "tests": ((*PYTEST, "tests"),),
-    "guard": (("-m", "sternpost.guard", "check"),),
+    "guard": (("-m", "sternpost.guard", "check"), ("-m", "sternpost.guard", "twins")),
     "contracts": ((*PYTEST, "contract_tests"),),
     "downstream": (("downstream_ci/run.py",),),
 }
@@ -174,7 +174,7 @@ def gate(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def guard(session: nox.Session) -> None:
-    """The public surface breaks nothing that the newest frozen snapshot promises."""
+    """The surface breaks nothing that the newest frozen snapshot promises, and copied functions have not drifted."""
     check(session, "GUARD", ("guard",))
 
 

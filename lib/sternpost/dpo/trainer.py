@@ -197,6 +197,7 @@ class DPOTrainer(Trainer):
         with args.main_process_first(desc=f"preparing the {dataset_name} pairs"):
             return prepare(dataset, processing_class, args, dataset_name)
 
+    # twin: sternpost.reward.trainer.RewardTrainer._prepare_eval
     def _prepare_eval(self, dataset: Any, processing_class: ProcessingClass, args: DPOConfig) -> Any:
         """Prepare one evaluation dataset, several by name, or none."""
         if isinstance(dataset, dict):
@@ -257,6 +258,7 @@ class DPOTrainer(Trainer):
         self._record(metrics, batch, training=model.training)
         return (loss, model(**batch)) if return_outputs else loss
 
+    # twin: sternpost.sft.trainer.SFTTrainer._record
     def _record(self, metrics: dict[str, tuple[Tensor, Tensor]], batch: dict[str, Any], training: bool) -> None:
         """Add a micro-batch to the metrics of the next log line."""
         if not training:
@@ -267,6 +269,7 @@ class DPOTrainer(Trainer):
         tokens = torch.tensor(batch["input_ids"].numel()) if mask is None else mask.sum()
         self.metrics["train"].add({**metrics, "num_tokens": (tokens, torch.tensor(0))})
 
+    # twin: sternpost.sft.trainer.SFTTrainer._count_tokens
     def _count_tokens(self) -> int:
         """Tokens seen since the beginning of the run, by all ranks; kept in the trainer state, so that it resumes."""
         new = self.metrics["train"].flush(self.accelerator, ["num_tokens"]).get("num_tokens", 0)
@@ -384,6 +387,7 @@ class DPOTrainer(Trainer):
             )
         return self._precompute(self.model, dataset, self.args.per_device_eval_batch_size, "eval")
 
+    # twin: sternpost.sft.trainer.SFTTrainer.evaluation_loop
     def evaluation_loop(
         self,
         dataloader: DataLoader,
@@ -399,12 +403,14 @@ class DPOTrainer(Trainer):
             output.metrics[f"{metric_key_prefix}_num_tokens"] = self.state.num_input_tokens_seen
         return output
 
+    # twin: sternpost.sft.trainer.SFTTrainer.log
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:  # a line of training, not of an evaluation or the summary
             tokens = self._count_tokens()
             logs.update(self.metrics["train"].flush(self.accelerator), num_tokens=tokens)
         super().log(logs, start_time)
 
+    # twin: sternpost.sft.trainer.SFTTrainer.save_model
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         with nullcontext() if _internal_call else all_or_nothing(output_dir or self.args.output_dir):
             super().save_model(output_dir, _internal_call)
@@ -454,6 +460,7 @@ class DPOTrainer(Trainer):
         return count
 
 
+# twin: sternpost.sft.trainer.as_sft_config
 def as_dpo_config(args: DPOConfig | TrainingArguments | None) -> DPOConfig:
     """The options as a [`DPOConfig`]; plain training arguments keep their values."""
     if args is None:

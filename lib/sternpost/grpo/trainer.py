@@ -369,12 +369,14 @@ class GRPOTrainer(Trainer):
         output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
         return output
 
+    # twin: sternpost.sft.trainer.SFTTrainer.log
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:  # a line of training, not of an evaluation or the summary
             tokens = self._count_tokens()
             logs.update(self.metrics["train"].flush(self.accelerator), num_tokens=tokens)
         super().log(logs, start_time)
 
+    # twin: sternpost.sft.trainer.SFTTrainer.save_model
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         with nullcontext() if _internal_call else all_or_nothing(output_dir or self.args.output_dir):
             super().save_model(output_dir, _internal_call)

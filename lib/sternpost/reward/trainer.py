@@ -154,6 +154,7 @@ class RewardTrainer(Trainer):
         with args.main_process_first(desc=f"preparing the {dataset_name} pairs"):
             return prepare(dataset, processing_class, args, dataset_name)
 
+    # twin: sternpost.dpo.trainer.DPOTrainer._prepare_eval
     def _prepare_eval(self, dataset: Any, processing_class: ProcessingClass, args: RewardConfig) -> Any:
         """Prepare one evaluation dataset, several by name, or none."""
         if isinstance(dataset, dict):
@@ -192,6 +193,7 @@ class RewardTrainer(Trainer):
             shares["num_tokens"] = (tokens, torch.tensor(0))
         self.metrics["train" if training else "eval"].add(shares, smallest, largest)
 
+    # twin: sternpost.sft.trainer.SFTTrainer._count_tokens
     def _count_tokens(self) -> int:
         """Tokens seen since the beginning of the run, by all ranks; kept in the trainer state, so that it resumes."""
         new = self.metrics["train"].flush(self.accelerator, ["num_tokens"]).get("num_tokens", 0)
@@ -201,9 +203,11 @@ class RewardTrainer(Trainer):
 
     # ---- Hooks of transformers.Trainer ----------------------------------------------------------------------------
 
+    # twin: sternpost.sft.trainer.SFTTrainer.train
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         return super().train(resolve_resume(resume_from_checkpoint, self.args.output_dir), *args, **kwargs)
 
+    # twin: sternpost.sft.trainer.SFTTrainer.training_step
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         with offload_activations(self.model) if self.args.activation_offloading else nullcontext():
             return super().training_step(*args, **kwargs)
@@ -222,6 +226,7 @@ class RewardTrainer(Trainer):
         rewards = outputs.logits.view(2, -1).T.contiguous()
         return loss, rewards, torch.zeros(len(rewards), dtype=torch.long, device=rewards.device)
 
+    # twin: sternpost.sft.trainer.SFTTrainer.evaluate
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
@@ -230,6 +235,7 @@ class RewardTrainer(Trainer):
             eval_dataset = self.prepare_dataset(eval_dataset, self.processing_class, self.args, "eval")
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
 
+    # twin: sternpost.sft.trainer.SFTTrainer.evaluation_loop
     def evaluation_loop(
         self,
         dataloader: DataLoader,
@@ -245,16 +251,19 @@ class RewardTrainer(Trainer):
             output.metrics[f"{metric_key_prefix}_num_tokens"] = self.state.num_input_tokens_seen
         return output
 
+    # twin: sternpost.sft.trainer.SFTTrainer.log
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:  # a line of training, not of an evaluation or the summary
             tokens = self._count_tokens()
             logs.update(self.metrics["train"].flush(self.accelerator), num_tokens=tokens)
         super().log(logs, start_time)
 
+    # twin: sternpost.sft.trainer.SFTTrainer.save_model
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         with nullcontext() if _internal_call else all_or_nothing(output_dir or self.args.output_dir):
             super().save_model(output_dir, _internal_call)
 
+    # twin: sternpost.sft.trainer.SFTTrainer._save_checkpoint
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self._count_tokens()
         with all_or_nothing(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"):
@@ -287,6 +296,7 @@ def count_pairs(batch: dict[str, Any]) -> int:
     return len(batch["input_ids"]) // 2
 
 
+# twin: sternpost.sft.trainer.as_sft_config
 def as_reward_config(args: RewardConfig | TrainingArguments | None) -> RewardConfig:
     """The options as a [`RewardConfig`]; plain training arguments keep their values."""
     if args is None:

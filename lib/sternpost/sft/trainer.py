@@ -232,6 +232,7 @@ class SFTTrainer(Trainer):
         self._record(metrics, batch, training=model.training)
         return (loss, model(**batch)) if return_outputs else loss
 
+    # twin: sternpost.dpo.trainer.DPOTrainer._record
     def _record(self, metrics: dict[str, tuple[Tensor, Tensor]], batch: dict[str, Any], training: bool) -> None:
         """Add a micro-batch to the metrics of the next log line."""
         if not training:
@@ -242,6 +243,8 @@ class SFTTrainer(Trainer):
         tokens = torch.tensor(batch["input_ids"].numel()) if mask is None else mask.sum()
         self.metrics["train"].add({**metrics, "num_tokens": (tokens, torch.tensor(0))})
 
+    # twin: sternpost.dpo.trainer.DPOTrainer._count_tokens
+    # twin: sternpost.reward.trainer.RewardTrainer._count_tokens
     def _count_tokens(self) -> int:
         """Tokens seen since the beginning of the run, by all ranks; kept in the trainer state, so that it resumes."""
         new = self.metrics["train"].flush(self.accelerator, ["num_tokens"]).get("num_tokens", 0)
@@ -251,9 +254,11 @@ class SFTTrainer(Trainer):
 
     # ---- Hooks of transformers.Trainer ----------------------------------------------------------------------------
 
+    # twin: sternpost.reward.trainer.RewardTrainer.train
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         return super().train(resolve_resume(resume_from_checkpoint, self.args.output_dir), *args, **kwargs)
 
+    # twin: sternpost.reward.trainer.RewardTrainer.training_step
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         with offload_activations(self.model) if self.args.activation_offloading else nullcontext():
             return super().training_step(*args, **kwargs)
@@ -271,6 +276,7 @@ class SFTTrainer(Trainer):
             loss = self.compute_loss(model, self._prepare_inputs(inputs))
         return loss.detach(), None, None
 
+    # twin: sternpost.reward.trainer.RewardTrainer.evaluate
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
@@ -279,6 +285,8 @@ class SFTTrainer(Trainer):
             eval_dataset = self._prepare_eval(eval_dataset, self.processing_class, self.args)
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
 
+    # twin: sternpost.dpo.trainer.DPOTrainer.evaluation_loop
+    # twin: sternpost.reward.trainer.RewardTrainer.evaluation_loop
     def evaluation_loop(
         self,
         dataloader: DataLoader,
@@ -294,16 +302,23 @@ class SFTTrainer(Trainer):
             output.metrics[f"{metric_key_prefix}_num_tokens"] = self.state.num_input_tokens_seen
         return output
 
+    # twin: sternpost.dpo.trainer.DPOTrainer.log
+    # twin: sternpost.reward.trainer.RewardTrainer.log
+    # twin: sternpost.grpo.trainer.GRPOTrainer.log
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:  # a line of training, not of an evaluation or the summary
             tokens = self._count_tokens()
             logs.update(self.metrics["train"].flush(self.accelerator), num_tokens=tokens)
         super().log(logs, start_time)
 
+    # twin: sternpost.dpo.trainer.DPOTrainer.save_model
+    # twin: sternpost.reward.trainer.RewardTrainer.save_model
+    # twin: sternpost.grpo.trainer.GRPOTrainer.save_model
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         with nullcontext() if _internal_call else all_or_nothing(output_dir or self.args.output_dir):
             super().save_model(output_dir, _internal_call)
 
+    # twin: sternpost.reward.trainer.RewardTrainer._save_checkpoint
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self._count_tokens()
         with all_or_nothing(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"):
@@ -324,6 +339,8 @@ class SFTTrainer(Trainer):
         return count.clamp(min=1)
 
 
+# twin: sternpost.dpo.trainer.as_dpo_config
+# twin: sternpost.reward.trainer.as_reward_config
 def as_sft_config(args: SFTConfig | TrainingArguments | None) -> SFTConfig:
     """The options as an [`SFTConfig`]; plain training arguments keep their values."""
     if args is None:
