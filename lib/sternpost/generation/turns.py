@@ -1,0 +1,32 @@
+"""Prompts -> one completion each, in one call of the backend."""
+
+from collections.abc import Sequence
+
+from .backend import Backend, Completion, Group, Sampling
+from .trajectory import Trajectory
+
+
+def single_turn(backend: Backend, prompts: Sequence[list[int]], sampling: Sampling) -> list[Trajectory]:
+    """One completion of each prompt; prompts that follow one another and are the same are read once."""
+    return [
+        Trajectory(prompt, drawn.ids, drawn.logps, [True] * len(drawn.ids), drawn.finished)
+        for prompt, drawn in zip(prompts, draw_each(backend, prompts, sampling), strict=True)
+    ]
+
+
+def draw_each(backend: Backend, prompts: Sequence[list[int]], sampling: Sampling) -> list[Completion]:
+    """One completion of each prompt, in order."""
+    if not prompts:
+        return []
+    return [each for found in backend.sample(grouped(prompts), sampling) for each in found]
+
+
+def grouped(prompts: Sequence[list[int]]) -> list[Group]:
+    """Prompts that follow one another and are the same, as one group."""
+    groups: list[Group] = []
+    for prompt in prompts:
+        if groups and list(groups[-1].prompt) == prompt:
+            groups[-1] = Group(prompt, groups[-1].count + 1)
+        else:
+            groups.append(Group(prompt))
+    return groups
