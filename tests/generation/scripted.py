@@ -27,7 +27,7 @@ class Scripted:
 
     def completion(self, group: Group, member: int, sampling: Sampling) -> Completion:
         ids: list[int] = []
-        for token in self.reply(list(group.prompt), member)[: sampling.max_tokens]:
+        for token in self.reply(list(group.prompt), member)[: group.longest(sampling)]:
             ids.append(token)
             if token in sampling.stop:
                 break

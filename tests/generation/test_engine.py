@@ -91,3 +91,15 @@ def test_repetition_is_penalised_as_in_transformers():
             torch.tensor([prompt]), max_new_tokens=10, do_sample=False, eos_token_id=None, repetition_penalty=1.8
         )
         assert completion.ids == out[0, len(prompt) :].tolist()
+
+
+def test_a_group_may_have_a_bound_of_its_own():
+    """Its completions end there and are not finished; the others and their tokens are as without it."""
+    engine = InProcessEngine(build("Llama").eval(), slots=3)
+    groups = [Group(prompt, 2) for prompt in PROMPTS]
+    sampling = Sampling(max_tokens=8, temperature=0)
+    plain = engine.sample(groups, sampling)
+    bounded = engine.sample([Group(group.prompt, 2, bound) for group, bound in zip(groups, (3, 99, 1, None))], sampling)
+    for bound, one, other in zip((3, 8, 1, 8), bounded, plain, strict=True):
+        assert [each.ids for each in one] == [each.ids[:bound] for each in other]
+        assert not any(each.finished for each in one)

@@ -41,3 +41,8 @@ def test_a_prompt_is_sent_once_for_its_group():
     backend = Scripted(lambda prompt, member: [5])
     single_turn(backend, [[1], [1], [1], [2]], Sampling(max_tokens=1))
     assert backend.calls == [[Group([1], 3), Group([2], 1)]]
+
+
+def test_bounds_keep_equal_prompts_apart():
+    """A group has one bound; what is left of a conversation may differ from one to the next."""
+    assert grouped([[1], [1], [1]], [4, 4, 3]) == [Group([1], 2, 4), Group([1], 1, 3)]

@@ -1,7 +1,7 @@
 """The seam between trainers and whatever produces completions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -23,6 +23,8 @@ class Sampling:
     stop: frozenset[int] = frozenset()
     """Tokens that end a completion and belong to it."""
     seed: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Further parameters, by the names that the backend has for them; the engine in this process knows none."""
 
     def __post_init__(self) -> None:
         for name, right, range_ in (
@@ -54,6 +56,12 @@ class Group:
 
     prompt: Sequence[int]
     count: int = 1
+    max_tokens: int | None = None
+    """Longest completion of this prompt, where that is less than the sampling allows."""
+
+    def longest(self, sampling: Sampling) -> int:
+        """The most tokens that a completion of this prompt may have."""
+        return sampling.max_tokens if self.max_tokens is None else min(self.max_tokens, sampling.max_tokens)
 
 
 class Backend(Protocol):

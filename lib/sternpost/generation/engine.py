@@ -25,6 +25,7 @@ class Running:
 
     group: int
     member: int
+    longest: int
     token: int = 0
     """The one that was drawn last."""
     ids: list[int] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Running:
         self.logps.append(logp)
 
     def is_over(self, sampling: Sampling) -> bool:
-        return self.token in sampling.stop or len(self.ids) >= sampling.max_tokens
+        return self.token in sampling.stop or len(self.ids) >= self.longest
 
 
 @dataclass
@@ -95,14 +96,16 @@ class Sampler:
         self.model, self.groups, self.sampling = model, groups, sampling
         config = model.config.get_text_config()
         self.device = model.get_input_embeddings().weight.device
-        longest = max(len(group.prompt) for group in groups) + sampling.max_tokens
+        longest = max(len(group.prompt) + group.longest(sampling) for group in groups)
         count = min(count, sum(group.count for group in groups))
         self.cache = SlotCache(config.num_hidden_layers, count, longest, self.device)
         self.window = getattr(config, "sliding_window", None)
         self.by_kind = "sliding_attention" in (getattr(config, "layer_types", None) or ())
         self.generator = torch.Generator(self.device).manual_seed(sampling.seed)
         self.waiting = deque(
-            Running(number, member) for number, group in enumerate(groups) for member in range(group.count)
+            Running(number, member, group.longest(sampling))
+            for number, group in enumerate(groups)
+            for member in range(group.count)
         )
         self.running: list[Running] = []
         self.done: dict[tuple[int, int], Completion] = {}

@@ -14,19 +14,21 @@ def single_turn(backend: Backend, prompts: Sequence[list[int]], sampling: Sampli
     ]
 
 
-def draw_each(backend: Backend, prompts: Sequence[list[int]], sampling: Sampling) -> list[Completion]:
-    """One completion of each prompt, in order."""
+def draw_each(
+    backend: Backend, prompts: Sequence[list[int]], sampling: Sampling, longest: Sequence[int] | None = None
+) -> list[Completion]:
+    """One completion of each prompt, in order; `longest` bounds each by itself."""
     if not prompts:
         return []
-    return [each for found in backend.sample(grouped(prompts), sampling) for each in found]
+    return [each for found in backend.sample(grouped(prompts, longest), sampling) for each in found]
 
 
-def grouped(prompts: Sequence[list[int]]) -> list[Group]:
-    """Prompts that follow one another and are the same, as one group."""
+def grouped(prompts: Sequence[list[int]], longest: Sequence[int] | None = None) -> list[Group]:
+    """Prompts that follow one another and are the same, with the same bound, as one group."""
     groups: list[Group] = []
-    for prompt in prompts:
-        if groups and list(groups[-1].prompt) == prompt:
-            groups[-1] = Group(prompt, groups[-1].count + 1)
+    for prompt, bound in zip(prompts, [None] * len(prompts) if longest is None else longest, strict=True):
+        if groups and list(groups[-1].prompt) == prompt and groups[-1].max_tokens == bound:
+            groups[-1] = Group(prompt, groups[-1].count + 1, bound)
         else:
-            groups.append(Group(prompt))
+            groups.append(Group(prompt, 1, bound))
     return groups
