@@ -1,8 +1,9 @@
 """Runs reward functions side by side over a batch of completions.
 
-Each gets a thread, asynchronous ones with an event loop. What a function does wrong is said with its name: it raises,
-returns another number of rewards, or something that is no number. One that takes longer than `timeout` seconds gives no
-reward for this batch (None), and is warned of; its thread is left behind, since none can be stopped.
+Each has a thread of its own with an event loop that lives as long as it, so that an asynchronous reward may keep its
+connections from batch to batch. What a function does wrong is said with its name: it raises, returns another number of
+rewards, or something that is no number. One that takes longer than it may gives no reward for this batch (None), and is
+warned of: if it waits asynchronously it is cancelled, else its thread is left behind, since none can be stopped.
 """
 
 import asyncio
@@ -10,68 +11,184 @@ import inspect
 import logging
 import math
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from functools import partial
 from typing import Any
 
 logger = logging.getLogger(__name__)
 
 Rewards = list[float | None]
 
+LEFT_BEHIND = 8
+"""Calls of a reward that may still run after their time was up; a reward with so many is not called again before one of
+them ends."""
 
-@dataclass(frozen=True)
+
 class RewardFunction:
-    """A reward and what it is called in logs and errors."""
+    """A reward function, what it is called in logs and errors, and the thread that it runs in.
 
-    name: str
-    call: Callable[..., Any]
+    Raises:
+        TypeError: it cannot be called with named arguments.
+    """
+
+    def __init__(self, name: str, call: Callable[..., Any]) -> None:
+        self.name, self.call = name, call
+        self.parameters = named_parameters(name, call)
+        self.worker: Worker | None = None
+        self.left: list[Worker] = []
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> "RewardFunction":
         """A function under its own name."""
-        return cls(getattr(function, "__name__", type(function).__name__), function)
+        return cls(name_of(function), function)
+
+    def missing(self, known: Sequence[str]) -> list[str]:
+        """The arguments that it cannot do without and that are not known."""
+        return [
+            name
+            for name, parameter in self.parameters.items()
+            if parameter.kind in NAMED and parameter.default is parameter.empty and name not in known
+        ]
+
+    def check(self, known: Sequence[str]) -> None:
+        """Raise unless all arguments that it needs are known."""
+        if missing := self.missing(known):
+            raise ValueError(
+                f"the reward `{self.name}` asks for {quoted(missing)}, but rewards are given {quoted(known)}. Add a "
+                "column of that name to the data set, or give the parameter a default."
+            )
+
+    def accepted(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Those arguments that it takes: all if it has `**kwargs`, else what it names."""
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in self.parameters.values()):
+            return dict(arguments)
+        return {name: value for name, value in arguments.items() if name in self.parameters}
+
+    def start(self, arguments: Mapping[str, Any]) -> "Call":
+        """Begin to judge a batch."""
+        self.check(list(arguments))
+        if self.worker is not None and self.worker.busy:
+            self.worker.end()
+            self.left.append(self.worker)
+            self.worker = None
+        self.left = [worker for worker in self.left if worker.thread.is_alive()]
+        if len(self.left) >= LEFT_BEHIND:
+            return Call(self.name, None)
+        if self.worker is None:
+            self.worker = Worker(self.name)
+        return Call(self.name, self.worker.submit(self.call, self.accepted(arguments)))
 
 
-class Task:
-    """One function at work on one batch, in a thread of its own."""
+class Worker:
+    """A thread with an event loop, in which the calls of a reward run one after the other."""
 
-    def __init__(self, function: RewardFunction, arguments: dict[str, Any]) -> None:
-        self.function, self.arguments = function, arguments
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.thread = threading.Thread(target=self.work, name=f"reward {function.name}", daemon=True)
+    def __init__(self, name: str) -> None:
+        self.busy = False
+        self.loop = asyncio.new_event_loop()
+        over = asyncio.Event()
+        self.thread = threading.Thread(target=serve, args=(self.loop, over), name=f"reward {name}", daemon=True)
         self.thread.start()
+        self.end = weakref.finalize(self, self.loop.call_soon_threadsafe, over.set)
+        """Ends the thread as soon as it is idle; also when nobody knows of the worker any more."""
 
-    def work(self) -> None:
-        try:
-            found = self.function.call(**self.arguments)
-            self.result = asyncio.run(awaited(found)) if inspect.isawaitable(found) else found
-        except BaseException as error:
-            self.error = error
+    def submit(self, call: Callable[..., Any], arguments: dict[str, Any]) -> "Future[tuple[Any, BaseException | None]]":
+        self.busy = True
+        return asyncio.run_coroutine_threadsafe(outcome(call, arguments, weakref.ref(self)), self.loop)
 
-    def rewards(self, timeout: float | None, count: int) -> Rewards:
-        """What came out of it, at the latest after some seconds."""
-        self.thread.join(timeout)
-        if self.thread.is_alive():
+
+def serve(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(over.wait())
+
+
+async def outcome(
+    call: Callable[..., Any], arguments: dict[str, Any], worker: "weakref.ref[Worker]"
+) -> tuple[Any, BaseException | None]:
+    """What a call gives, or how it fails; even an exit is caught, which else would end the thread unheard."""
+    try:
+        found = call(**arguments)
+        return (await found if inspect.isawaitable(found) else found), None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return None, error
+    finally:
+        if (mine := worker()) is not None:
+            mine.busy = False
+
+
+class Call:
+    """A reward at work on one batch; without a future it was not begun."""
+
+    def __init__(self, name: str, future: "Future[tuple[Any, BaseException | None]] | None") -> None:
+        self.name, self.future = name, future
+
+    def rewards(self, count: int, deadline: float | None = None, timeout: float | None = None) -> Rewards:
+        """What came out of it, at the latest at `deadline`, which is `timeout` seconds after its beginning."""
+        if self.future is None:
             logger.warning(
-                "the reward `%s` took longer than %g s; it counts as not given for %d completions.",
-                self.function.name, timeout, count,
+                "the reward `%s` is not called: %d calls of it still run after their time was up. It counts as not "
+                "given for %d completions.", self.name, LEFT_BEHIND, count,
             )  # fmt: skip
             return [None] * count
-        if self.error is not None:
+        try:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            found, error = self.future.result(left)
+        except TimeoutError:
+            self.future.cancel()
+            logger.warning(
+                "the reward `%s` took longer than %g s; it counts as not given for %d completions.",
+                self.name, timeout, count,
+            )  # fmt: skip
+            return [None] * count
+        except CancelledError as cancelled:
+            found, error = None, cancelled
+        if error is not None:
             raise RuntimeError(
-                f"the reward `{self.function.name}` failed with {type(self.error).__name__}: {self.error}. Correct it, "
-                "or let it return None for completions that it cannot judge."
-            ) from self.error
-        return checked(self.function.name, self.result, count)
+                f"the reward `{self.name}` failed with {type(error).__name__}: {error}. Correct it, or let it return "
+                "None for completions that it cannot judge."
+            ) from error
+        return checked(self.name, found, count)
 
 
-async def awaited(value: Any) -> Any:
-    return await value
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def named_parameters(name: str, call: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a reward; of one written in C that does not tell, any.
+
+    Raises:
+        TypeError: some have no name that they could be given by.
+    """
+    try:
+        parameters = inspect.signature(call).parameters
+    except ValueError:
+        return {"kwargs": inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)}
+    for parameter in parameters.values():
+        if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
+            raise TypeError(
+                f"the reward `{name}` takes `{parameter.name}` by its place only. Rewards are called with named "
+                "arguments: drop the `/` from its signature."
+            )
+    return parameters
+
+
+def quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The name of a function, of the function in a partial one, or of a callable object's class."""
+    while isinstance(function, partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def run_rewards(
-    functions: Sequence[RewardFunction], arguments: dict[str, Any], count: int, timeout: float | None = None
+    functions: Sequence[RewardFunction], arguments: Mapping[str, Any], count: int, timeout: float | None = None
 ) -> list[Rewards]:
     """The rewards of each function for `count` completions, in order of the functions.
 
@@ -79,8 +196,9 @@ def run_rewards(
         RuntimeError: a function raised.
         TypeError, ValueError: it returned something else than `count` numbers or None.
     """
-    tasks = [Task(function, arguments) for function in functions]
-    return [task.rewards(timeout, count) for task in tasks]
+    deadline = None if timeout is None else time.monotonic() + timeout
+    calls = [function.start(arguments) for function in functions]
+    return [call.rewards(count, deadline, timeout) for call in calls]
 
 
 def checked(name: str, rewards: Any, count: int) -> Rewards:
@@ -93,14 +211,16 @@ def checked(name: str, rewards: Any, count: int) -> Rewards:
         raise ValueError(
             f"the reward `{name}` returned {len(rewards)} values for {count} completions. Return one each."
         )
-    found: Rewards = []
-    for at, value in enumerate(rewards):
-        if value is None:
-            found.append(None)
-        elif isinstance(value, bool | int | float):
-            if math.isinf(value):
-                raise ValueError(f"the reward `{name}` is {value} for completion {at}. Return a finite number or None.")
-            found.append(None if math.isnan(value) else float(value))
-        else:
-            raise TypeError(f"the reward `{name}` is {value!r} for completion {at}. Return a number or None.")
-    return found
+    return [checked_value(name, at, value) for at, value in enumerate(rewards)]
+
+
+def checked_value(name: str, at: int, value: Any) -> float | None:
+    if hasattr(value, "item") and not getattr(value, "shape", ()):
+        value = value.item()  # a number of numpy or a tensor with one
+    if value is None:
+        return None
+    if not isinstance(value, bool | int | float):
+        raise TypeError(f"the reward `{name}` is {value!r} for completion {at}. Return a number or None.")
+    if math.isinf(value):
+        raise ValueError(f"the reward `{name}` is {value} for completion {at}. Return a finite number or None.")
+    return None if math.isnan(value) else float(value)

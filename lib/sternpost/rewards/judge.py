@@ -1,0 +1,229 @@
+"""All rewards of a run as one object: completions in, `[N, K]` numbers out.
+
+`reward_funcs` -> functions (run.py), models (models.py), environments that judge what happened in them -> a column each
+"""
+
+import inspect
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..generation.trajectory import Trajectory
+from .completions import Completion
+from .models import RewardModel
+from .notes import Notes
+from .run import RewardFunction, Rewards
+
+logger = logging.getLogger(__name__)
+
+Reward: TypeAlias = str | nn.Module | Callable[..., Any]
+
+OURS = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
+"""Names under which rewards are given what comes from us; columns of these names are not given."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rewards say of N completions."""
+
+    rewards: Float[Tensor, "N K"]
+    """On the CPU; not-a-number where a reward says nothing of a completion."""
+    names: list[str]
+    """Of the K rewards."""
+    columns: dict[str, list[Any]]
+    """What rewards logged of each completion, by `log_extra`."""
+    metrics: dict[str, float]
+    """What they logged of the batch, by `log_metric`: on this rank, whose names other ranks may not have."""
+
+
+class Judge:
+    """Judges completions by functions, models and environments.
+
+    Args:
+        reward_funcs: One reward or several: a function `f(prompts, completions, completion_ids, **columns)`,
+            synchronous or not, that returns a number or None for each completion; or a sequence-classification model
+            with one label, loaded or as a path or an id.
+        reward_processing_classes: The tokenizer of each reward that is a model, None for the others. By default the one
+            published with the model.
+        reward_weights: Weight of each of `reward_funcs`, by default 1.
+        timeout: Seconds that reward functions may take for a batch; what comes later counts as not given.
+        environments: The classes of the environments that completions take place in. Those with a method `get_reward()`
+            are one more reward each, named after the class, of weight 1.
+        trust_remote_code: Run code that comes with reward models. It is executed on this machine.
+
+    Raises:
+        ValueError: there is no reward, or weights or tokenizers do not fit to them.
+        TypeError: something is no reward.
+    """
+
+    def __init__(
+        self,
+        reward_funcs: Reward | Sequence[Reward] | None,
+        reward_processing_classes: Any = None,
+        reward_weights: Sequence[float] | None = None,
+        timeout: float | None = None,
+        environments: Sequence[type] = (),
+        trust_remote_code: bool = False,
+    ) -> None:
+        given = list(reward_funcs) if isinstance(reward_funcs, list | tuple) else [reward_funcs]
+        given = [] if reward_funcs is None else given
+        judging = [kind for kind in dict.fromkeys(environments) if callable(getattr(kind, "get_reward", None))]
+        if not given and not judging:
+            raise ValueError(
+                "`reward_funcs` is empty, so that there is nothing to learn from. Pass at least one reward, or an "
+                "environment with a method `get_reward()`."
+            )
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"`reward_timeout={timeout}` must be positive. Leave it out to wait for ever.")
+        self.weights = checked_weights(reward_weights, len(given), len(judging))
+        tokenizers = as_list(reward_processing_classes, given)
+        rewards = [as_reward(*each, trust_remote_code) for each in zip(given, tokenizers, strict=True)]
+        rewards += [RewardFunction(kind.__name__, reward_of(kind)) for kind in judging]
+        self.names = distinct([reward.name for reward in rewards])
+        for reward, name in zip(rewards, self.names, strict=True):
+            reward.name = name
+        self.functions = {at: reward for at, reward in enumerate(rewards) if isinstance(reward, RewardFunction)}
+        self.models = {at: reward for at, reward in enumerate(rewards) if isinstance(reward, RewardModel)}
+        self.timeout, self.has_environments = timeout, bool(environments)
+        self.hidden: set[str] = set()
+
+    def to(self, device: torch.device | str) -> "Judge":
+        """Move reward models, and compute there."""
+        for model in self.models.values():
+            model.to(device)
+        return self
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raise a ValueError if a reward function asks for what rows with these columns do not have."""
+        ours = [name for name in OURS if name != "environments" or self.has_environments]
+        for function in self.functions.values():
+            function.check([*ours, *(name for name in columns if name != "prompt")])
+
+    def __call__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        trajectories: Sequence[Trajectory],
+        completions: Sequence[Completion],
+        trainer_state: Any = None,
+    ) -> Judgement:
+        """Judge the completion of each row, text or messages.
+
+        Functions run side by side, while models are asked one after the other in this thread.
+
+        Raises:
+            RuntimeError: a function raised.
+            TypeError, ValueError: it returned something else than a number or None for each completion.
+        """
+        count, notes = len(completions), Notes(len(completions), self.names)
+        arguments = self.columns(rows, trajectories) | {
+            "prompts": [row["prompt"] for row in rows],
+            "completions": list(completions),
+            "completion_ids": [trajectory.ids for trajectory in trajectories],
+            "trainer_state": trainer_state,
+            "log_extra": notes.log_extra,
+            "log_metric": notes.log_metric,
+        }
+        if self.has_environments:
+            arguments["environments"] = [trajectory.environment for trajectory in trajectories]
+        deadline = None if self.timeout is None else time.monotonic() + self.timeout
+        calls = {at: function.start(arguments) for at, function in self.functions.items()}
+        found: dict[int, Rewards] = {at: model(rows, completions) for at, model in self.models.items()}
+        found |= {at: call.rewards(count, deadline, self.timeout) for at, call in calls.items()}
+        table = [[math.nan if value is None else value for value in found[at]] for at in range(len(self.names))]
+        rewards = torch.tensor(table, dtype=torch.float32).T.contiguous()
+        return Judgement(rewards, self.names, dict(notes.columns), notes.metrics())
+
+    def columns(self, rows: Sequence[Mapping[str, Any]], trajectories: Sequence[Trajectory]) -> dict[str, list[Any]]:
+        """What is known of each completion: the columns of the data set, and over them the fields of roll-outs."""
+        told = [{**row, **trajectory.fields} for row, trajectory in zip(rows, trajectories, strict=True)]
+        names = dict.fromkeys(name for each in told for name in each)
+        hidden = {name for name in names if name in OURS} - self.hidden
+        if hidden:
+            self.hidden |= hidden
+            logger.warning(
+                "rewards are not given the columns %s: what comes from the trainer has these names. Rename them.",
+                ", ".join(f"`{name}`" for name in sorted(hidden)),
+            )
+        return {name: [each.get(name) for each in told] for name in names if name not in (*OURS, "prompt")}
+
+
+def as_reward(reward: Any, tokenizer: Any, trust_remote_code: bool) -> RewardFunction | RewardModel:
+    """A reward function or a reward model.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: a function was given a tokenizer.
+    """
+    if isinstance(reward, str | nn.Module):
+        return RewardModel.of(reward, tokenizer, trust_remote_code)
+    if not callable(reward):
+        raise TypeError(
+            f"`reward_funcs` holds {reward!r} ({type(reward).__name__}). Pass functions, models, or paths of models."
+        )
+    function = RewardFunction.of(reward)
+    if tokenizer is not None:
+        raise ValueError(
+            f"`reward_processing_classes` has a tokenizer for the reward function `{function.name}`, which does not "
+            "need one. Put None in its place."
+        )
+    return function
+
+
+def as_list(processing_classes: Any, rewards: Sequence[Any]) -> list[Any]:
+    """One tokenizer or None for each reward.
+
+    Raises:
+        ValueError: there are more or fewer.
+    """
+    if processing_classes is None:
+        return [None] * len(rewards)
+    found = list(processing_classes) if isinstance(processing_classes, list | tuple) else [processing_classes]
+    if len(found) != len(rewards):
+        raise ValueError(
+            f"`reward_processing_classes` has {len(found)} entries for {len(rewards)} `reward_funcs`. Give one for "
+            "each, None for functions."
+        )
+    return found
+
+
+def checked_weights(weights: Sequence[float] | None, given: int, environments: int) -> Float[Tensor, "K"]:
+    """The weight of each reward.
+
+    Raises:
+        ValueError: there are more or fewer than rewards, or one is not finite.
+    """
+    if weights is not None:
+        if len(weights) != given:
+            raise ValueError(f"`reward_weights={list(weights)}` has {len(weights)} values for {given} `reward_funcs`.")
+        if not all(map(math.isfinite, weights)):
+            raise ValueError(f"`reward_weights={list(weights)}` must be finite numbers.")
+    return torch.tensor([*(weights or [1.0] * given), *[1.0] * environments], dtype=torch.float32)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, a second one of the same with `_2` behind it, and so on, so that metrics do not mix."""
+    found: list[str] = []
+    for name in names:
+        number, new = 1, name
+        while new in found or (number > 1 and new in names):
+            number += 1
+            new = f"{name}_{number}"
+        found.append(new)
+    return found
+
+
+def reward_of(kind: Any) -> Callable[..., Any]:
+    """The reward that environments of a class give; None for completions that took place in another one."""
+
+    async def get_reward(environments: Sequence[Any]) -> list[Any]:
+        found = [each.get_reward() if type(each) is kind else None for each in environments]
+        return [await each if inspect.isawaitable(each) else each for each in found]
+
+    return get_reward

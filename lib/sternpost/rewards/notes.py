@@ -1,0 +1,52 @@
+"""What reward functions say of a batch besides their rewards: extra columns and metrics."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+COLUMNS = ("step", "prompt", "completion", "reward", "advantage")
+"""Columns of the completions table that it has anyway, beside one for each reward."""
+
+
+class Notes:
+    """Takes down, for one batch of `count` completions, what rewards log through `log_extra` and `log_metric`."""
+
+    def __init__(self, count: int, taken: Collection[str]) -> None:
+        self.count, self.taken = count, {*taken, *COLUMNS}
+        self.columns: dict[str, list[Any]] = {}
+        self.values: dict[str, list[float]] = {}
+
+    def log_extra(self, column: str, values: Sequence[Any]) -> None:
+        """One more column of the completions table.
+
+        Raises:
+            TypeError: the values are no list.
+            ValueError: there is not one for each completion, or the column is there already.
+        """
+        if hasattr(values, "tolist"):
+            values = values.tolist()
+        if not isinstance(values, Sequence) or isinstance(values, str):
+            raise TypeError(f"`log_extra` got {type(values).__name__} for `{column}`. Give a list, one per completion.")
+        if len(values) != self.count:
+            raise ValueError(
+                f"`log_extra` got {len(values)} values of `{column}` for {self.count} completions. Give one for each."
+            )
+        if column in self.taken or column in self.columns:
+            raise ValueError(f"`log_extra`: there is a column `{column}` already. Choose another name.")
+        self.columns[column] = list(values)
+
+    def log_metric(self, name: str, value: float) -> None:
+        """One more metric; what is logged several times for a batch is averaged.
+
+        Raises:
+            TypeError: the value is no number.
+        """
+        try:
+            number = float(value) if not isinstance(value, str) else None
+        except (TypeError, ValueError):
+            number = None
+        if number is None:
+            raise TypeError(f"`log_metric` got {value!r} for `{name}`. Give a number.")
+        self.values.setdefault(name, []).append(number)
+
+    def metrics(self) -> dict[str, float]:
+        return {name: sum(values) / len(values) for name, values in list(self.values.items())}
