@@ -59,6 +59,10 @@ class Group:
     max_tokens: int | None = None
     """Longest completion of this prompt, where that is less than the sampling allows."""
 
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ValueError(f"`max_tokens={self.max_tokens}` of a group must be at least 1.")
+
     def longest(self, sampling: Sampling) -> int:
         """The most tokens that a completion of this prompt may have."""
         return sampling.max_tokens if self.max_tokens is None else min(self.max_tokens, sampling.max_tokens)
