@@ -27,6 +27,10 @@ LEFT_BEHIND = 8
 them ends."""
 
 
+class NotGiven(Exception):  # noqa: N818 - it is no error of the run
+    """Raised by a reward that cannot judge a batch: it counts as not given for all of it, and the log says why."""
+
+
 class RewardFunction:
     """A reward function, what it is called in logs and errors, and the thread that it runs in.
 
@@ -129,29 +133,27 @@ class Call:
     def rewards(self, count: int, deadline: float | None = None, timeout: float | None = None) -> Rewards:
         """What came out of it, at the latest at `deadline`, which is `timeout` seconds after its beginning."""
         if self.future is None:
-            logger.warning(
-                "the reward `%s` is not called: %d calls of it still run after their time was up. It counts as not "
-                "given for %d completions.", self.name, LEFT_BEHIND, count,
-            )  # fmt: skip
-            return [None] * count
+            return self.nothing(count, f"is not called: {LEFT_BEHIND} calls of it still run after their time was up")
         try:
             left = None if deadline is None else max(deadline - time.monotonic(), 0)
             found, error = self.future.result(left)
         except TimeoutError:
             self.future.cancel()
-            logger.warning(
-                "the reward `%s` took longer than %g s; it counts as not given for %d completions.",
-                self.name, timeout, count,
-            )  # fmt: skip
-            return [None] * count
+            return self.nothing(count, f"took longer than {timeout:g} s")
         except CancelledError as cancelled:
             found, error = None, cancelled
+        if isinstance(error, NotGiven):
+            return self.nothing(count, str(error))
         if error is not None:
             raise RuntimeError(
                 f"the reward `{self.name}` failed with {type(error).__name__}: {error}. Correct it, or let it return "
                 "None for completions that it cannot judge."
             ) from error
         return checked(self.name, found, count)
+
+    def nothing(self, count: int, reason: str) -> Rewards:
+        logger.warning("the reward `%s` %s; it counts as not given for %d completions.", self.name, reason, count)
+        return [None] * count
 
 
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
