@@ -17,8 +17,9 @@ from .values import same_value
 
 def compare(old: Snapshot, new: Snapshot, version: str | None = None) -> list[Change]:
     """All differences, in a stable order. What was to go by `version`, that of the new side, is marked as due."""
-    objects = ObjectDiff(old, new)
-    changes = [*objects.changes(), *flat_changes(old, new)]
+    changed = old.changed(new)
+    objects = ObjectDiff(old, new, changed)
+    changes = [*objects.changes(), *flat_changes(old, new, changed)]
     causes: Causes = {(c.detail or c.op, fact.key) for c in changes for fact in (c.old, c.new) if fact is not None}
     changes = [c for c in changes if not follows(c, causes) and not _unknown(c.fact, new.unreadable)]
     changes = [c for c in changes if not _is_sentinel(c, new)]
@@ -27,12 +28,13 @@ def compare(old: Snapshot, new: Snapshot, version: str | None = None) -> list[Ch
 
 
 class ObjectDiff:
-    """Differences of names and of what belongs to them."""
+    """Differences of names and of what belongs to them. `changed` holds the owners of facts that differ."""
 
-    def __init__(self, old: Snapshot, new: Snapshot) -> None:
+    def __init__(self, old: Snapshot, new: Snapshot, changed: set[str]) -> None:
         self.old = old
         self.new = new
-        self.gone = {f.owner for f in old.kind("module") if f.owner not in new.names}
+        self.touched = {whole for owner in changed for whole in (owner, *_wholes(owner))}
+        self.gone = {owner for owner in old.owners("module") if owner not in new.names}
         self.renamed = self._renamed_names()
 
     def changes(self) -> Iterator[Change]:
@@ -41,6 +43,8 @@ class ObjectDiff:
         for path in sorted(self.old.names):
             old_home = self.old.home(path)
             new_home = self.new.home(path) or self.new.home(self.renamed.get(path, ""))
+            if old_home == new_home and old_home not in self.touched:
+                continue
             if old_home and new_home and (old_home, new_home) not in pairs:
                 pairs.add((old_home, new_home))
                 yield from self._object(self.old.names[old_home], self.new.names[new_home])
@@ -250,6 +254,12 @@ def _unknown(fact: Fact, unreadable: frozenset[str]) -> bool:
     return room or fact.owner in unreadable or _inside(fact.owner, unreadable)
 
 
+def _wholes(path: str) -> Iterator[str]:
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
+
+
 def _inside(path: str, modules: Iterable[str]) -> bool:
     return any(path.startswith(f"{module}.") for module in modules)
 
@@ -285,11 +295,11 @@ def _is_sentinel(change: Change, new: Snapshot) -> bool:
         return False
     owner, name = change.new.owner, change.new.name
     owners = (owner, *ancestors(new, owner))
-    if any(new.by_key.get(("deprecation", one, name)) for one in owners):
+    if any(new.fact("deprecation", one, name) for one in owners):
         return True
     types = {word for fact in new.owned("param", owner) for word in re.findall(r"\w+", fact.get("type") or "")}
     for path in new.names:
-        if path.rpartition(".")[2] in types and (option := new.by_key.get(("field", new.home(path) or path, name))):
+        if path.rpartition(".")[2] in types and (option := new.fact("field", new.home(path) or path, name)):
             return same_value(option.get("default"), change.before)
     return False
 
@@ -299,7 +309,7 @@ def _due(change: Change, old: Snapshot, version: str | None) -> str | None:
     fact = change.old
     if fact is None or version is None or change.op not in ("removed", "renamed"):
         return None
-    told = [old.by_key.get(("deprecation", owner, name)) for owner, name in ((fact.owner, fact.name), (fact.path, ""))]
+    told = [old.fact("deprecation", owner, name) for owner, name in ((fact.owner, fact.name), (fact.path, ""))]
     until = fact.get("until") or next((known.get("until") for known in told if known and known.get("until")), None)
     try:
         return until if until and Version(version) >= Version(until) else None

@@ -88,7 +88,10 @@ class Fact:
         return f"{self.owner}{'.' if self.kind in ('field', 'method', 'attribute', 'hook') else ': '}{self.name}"
 
     def get(self, detail: str) -> str | None:
-        return dict(self.details).get(detail)
+        for key, value in self.details:
+            if key == detail:
+                return value
+        return None
 
     def stating(self, **details: str | None) -> "Fact":
         """The same fact with further details; those that are None change nothing."""
@@ -138,22 +141,35 @@ class Snapshot:
         return {fact.key: fact for fact in self.facts}
 
     @cached_property
-    def _by_owner(self) -> dict[tuple[str, str], tuple[Fact, ...]]:
-        groups: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+    def _groups(self) -> dict[str, dict[str, tuple[Fact, ...]]]:
+        """Kind -> owner -> facts."""
+        found: dict[str, dict[str, list[Fact]]] = defaultdict(lambda: defaultdict(list))
         for fact in self.facts:
-            groups[fact.kind, fact.owner].append(fact)
-        return {key: tuple(group) for key, group in groups.items()}
+            found[fact.kind][fact.owner].append(fact)
+        return {kind: {owner: tuple(group) for owner, group in owners.items()} for kind, owners in found.items()}
+
+    def owned(self, kind: str, owner: str) -> tuple[Fact, ...]:
+        """The facts of one kind about one thing."""
+        return self._groups.get(kind, {}).get(owner, ())
+
+    def owners(self, kind: str) -> Iterable[str]:
+        """What facts of one kind are about."""
+        return self._groups.get(kind, {}).keys()
+
+    def kind(self, kind: str) -> tuple[Fact, ...]:
+        return tuple(fact for owner in self.owners(kind) for fact in self.owned(kind, owner))
+
+    def fact(self, kind: str, owner: str, name: str = "") -> Fact | None:
+        return next((fact for fact in self.owned(kind, owner) if fact.name == name), None)
+
+    def changed(self, other: "Snapshot") -> set[str]:
+        """The owners about which the two say different things."""
+        return {fact.owner for fact in set(self.facts) ^ set(other.facts)}
 
     @cached_property
     def names(self) -> dict[str, Fact]:
         """Every public dotted path -> the fact that states it."""
-        return {fact.owner: fact for kind in NAMES for fact in self.facts if fact.kind == kind}
-
-    def owned(self, kind: str, owner: str) -> tuple[Fact, ...]:
-        return self._by_owner.get((kind, owner), ())
-
-    def kind(self, kind: str) -> tuple[Fact, ...]:
-        return tuple(fact for fact in self.facts if fact.kind == kind)
+        return {fact.owner: fact for kind in NAMES for fact in self.kind(kind)}
 
     @cached_property
     def paths(self) -> dict[str, list[str]]:
@@ -178,7 +194,7 @@ class Snapshot:
     def tier(self, path: str) -> str:
         """The tier of the object, method or module that a path belongs to."""
         owner, _, name = path.rpartition(".")
-        method = self.by_key.get(("method", owner, name))
+        method = self.fact("method", owner, name)
         if method is not None and method.get("tier"):
             return method.get("tier") or STABLE
         while path:

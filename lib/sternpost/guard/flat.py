@@ -22,11 +22,10 @@ Causes = set[tuple[str, tuple[str, str, str]]]
 """What happened to which fact, by its key."""
 
 
-def flat_changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
-    """Lost, new and changed promises of rooms, commands and the distribution."""
+def flat_changes(old: Snapshot, new: Snapshot, touched: set[str]) -> Iterator[Change]:
+    """Lost, new and changed promises of rooms, commands and the distribution, as far as facts of their owners differ."""
     for kind in FLAT:
-        owners = {fact.owner for snapshot in (old, new) for fact in snapshot.kind(kind)}
-        for owner in sorted(owners):
+        for owner in sorted({*old.owners(kind), *new.owners(kind)} & touched):
             if kind in _OF_OBJECTS and owner in old.names:
                 if owner not in new.names:
                     continue  # it went with its class

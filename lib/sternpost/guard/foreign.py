@@ -52,7 +52,7 @@ def inherited(snapshot: Snapshot, owner: str, kind: str, name: str) -> Fact | No
     """The fact of this kind and name that a class inherits; None if it inherits none that is known."""
     for base in ancestors(snapshot, owner):
         for source in (snapshot, known_bases()):
-            fact = source.by_key.get((kind, base, name))
+            fact = source.fact(kind, base, name)
             if fact is not None:
                 return fact
     return None

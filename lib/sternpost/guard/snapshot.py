@@ -7,8 +7,10 @@ A word that holds anything but plain printable characters is written as a JSON s
 
 import json
 import re
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import islice, pairwise
+from operator import lt
 
 from .facts import KINDS, Fact, Origin, Snapshot
 
@@ -16,6 +18,8 @@ HEADER = "# sternpost guard snapshot, format 1: one fact per line, sorted; docs/
 
 _WORD = re.compile(r'(?:([a-z]+)=)?("(?:[^"\\]|\\.)*"|[^\s"]+)(?: |$)')
 _PLAIN = re.compile(r"[!#-~]+")
+_KEYS = re.compile(r'^([a-z]+) ([^\s"=#][^\s"=]*)(?: ([^\s=]+)(?= |$))?', re.M)
+"""Kind, owner and name, at the beginning of a line that needs no closer look."""
 
 
 class SnapshotError(ValueError):
@@ -37,7 +41,7 @@ def render_fact(fact: Fact) -> str:
 
 
 def parse(text: str, file: str) -> Snapshot:
-    """Read a snapshot back; the facts know their line in `file`.
+    """Read a snapshot back; the facts know their line in `file`. Of a text in good order a line is read when asked for.
 
     Raises:
         SnapshotError: names file and line.
@@ -45,16 +49,93 @@ def parse(text: str, file: str) -> Snapshot:
     lines = text.split("\n")
     if lines[0] != HEADER:
         raise SnapshotError(f"{file}:1: not a snapshot of this format: the first line must be `{HEADER}`.")
+    first = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    stated = lines[first:-1] if lines[-1] == "" else lines[first:]
+    in_order = all(map(lt, stated, islice(stated, 1, None)))  # else a merge, or a hand: what counts has to be found out
+    index = _index(text, len(stated)) if in_order else None
+    return _parse_all(lines, file) if index is None else Recorded(stated, index, file, first + 1)
+
+
+def _parse_all(lines: list[str], file: str) -> Snapshot:
     facts: dict[tuple[str, str, str], Fact] = {}
     for number, line in enumerate(lines[1:], start=2):
         if not line or line.startswith("#"):
             continue
-        fact = _plain_fact(line, Origin(file, number)) or parse_fact(line, Origin(file, number))
-        key = (fact.kind, fact.owner, fact.name)
-        if key in facts:
-            raise SnapshotError(f"{file}:{number}: states `{' '.join(key)}` a second time.")
-        facts[key] = fact
+        fact = _fact(line, Origin(file, number))
+        if fact.key in facts:
+            raise SnapshotError(f"{file}:{number}: states `{' '.join(fact.key)}` a second time.")
+        facts[fact.key] = fact
     return Snapshot(tuple([facts[key] for key in sorted(facts)]))
+
+
+Index = dict[str, dict[str, int]]
+"""Kind -> owner -> the first line of its facts."""
+
+
+def _index(text: str, count: int) -> Index | None:
+    """Where each group of facts stands; None if one of the `count` lines has to be looked at more closely."""
+    keys = _KEYS.findall(text)
+    if not len(set(keys)) == len(keys) == count:
+        return None
+    index: Index = {}
+    starts: dict[str, int] = {}
+    kind_before = owner_before = ""
+    for number, (kind, owner, _) in enumerate(keys):
+        if kind != kind_before:
+            starts = {}
+            index[kind] = starts
+        if kind != kind_before or owner != owner_before:
+            starts[owner] = number
+            kind_before, owner_before = kind, owner
+    return index if index.keys() <= KINDS.keys() else None
+
+
+class Recorded(Snapshot):
+    """The facts of a text that is in order: most of them are never asked for, because nothing about them changed."""
+
+    lines: list[str]
+    index: Index
+    file: str
+    first: int
+    """The number of the first of the lines."""
+
+    def __init__(self, lines: list[str], index: Index, file: str, first: int) -> None:
+        vars(self).update(problems=(), unreadable=frozenset(), lines=lines, index=index, file=file, first=first)
+
+    @cached_property
+    def facts(self) -> tuple[Fact, ...]:  # type: ignore[override]
+        return tuple(sorted((fact for kind in self.index for fact in self.kind(kind)), key=lambda fact: fact.key))
+
+    @cached_property
+    def _read(self) -> dict[tuple[str, str], tuple[Fact, ...]]:
+        return {}
+
+    def owned(self, kind: str, owner: str) -> tuple[Fact, ...]:
+        key = (kind, owner)
+        if key not in self._read:
+            self._read[key] = tuple(sorted(self._facts(f"{kind} {owner}", *key), key=lambda fact: fact.name))
+        return self._read[key]
+
+    def _facts(self, start: str, kind: str, owner: str) -> Iterator[Fact]:
+        """Of a line that is only the start, and of those that go on behind it."""
+        number = self.index.get(kind, {}).get(owner, len(self.lines))
+        while number < len(self.lines) and (line := self.lines[number]).startswith(start):
+            if line[len(start) : len(start) + 1] not in ("", " "):
+                break
+            yield _fact(line, Origin(self.file, self.first + number))
+            number += 1
+
+    def owners(self, kind: str) -> Iterable[str]:
+        return self.index.get(kind, {}).keys()
+
+    def changed(self, other: Snapshot) -> set[str]:
+        if not isinstance(other, Recorded):
+            return super().changed(other)
+        return {line.split(" ", 2)[1] for line in set(self.lines) ^ set(other.lines)}
+
+
+def _fact(line: str, origin: Origin) -> Fact:
+    return _plain_fact(line, origin) or parse_fact(line, origin)
 
 
 def _plain_fact(line: str, origin: Origin) -> Fact | None:
