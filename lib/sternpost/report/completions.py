@@ -13,41 +13,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-Columns: TypeAlias = dict[str, list[Any]]
+Columns: TypeAlias = Mapping[str, Sequence[Any]]
+"""`step`, `prompt` and `completion` (text or messages), a column for each reward (None or not-a-number where it says
+nothing), `advantage`, and what rewards logged with `log_extra`."""
 
 
-def completion_columns(
-    step: int,
-    prompts: Sequence[Any],
-    completions: Sequence[Any],
-    rewards: Mapping[str, Sequence[float | None]],
-    advantages: Sequence[float],
-    extra: Mapping[str, Sequence[Any]] | None = None,
-) -> Columns:
-    """The columns of the table: step, prompt, completion, a column for each reward, advantage, and what rewards logged.
-
-    Prompts and completions are text; messages become text, a line for who speaks. Rewards that are not given are None.
-
-    Raises:
-        ValueError: a column has not one value for each completion, or there are two of one name.
-    """
-    columns: Columns = {
-        "step": [step] * len(completions),
-        "prompt": [as_text(prompt) for prompt in prompts],
-        "completion": [as_text(completion) for completion in completions],
+def joined(tables: Sequence[Columns]) -> dict[str, list[Any]]:
+    """Several tables as one; a column that is not in all of them has None there."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    return {
+        name: [value for table in tables for value in table.get(name, [None] * len(table["prompt"]))] for name in names
     }
-    for name, values in {**rewards, "advantage": advantages, **(extra or {})}.items():
-        if name in columns or (name in rewards and name in (extra or {})):
-            raise ValueError(f"the table of completions has two columns `{name}`. Choose another name for one.")
-        columns[name] = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
-    for name, values in columns.items():
-        if len(values) != len(completions):
-            raise ValueError(f"the column `{name}` has {len(values)} values for {len(completions)} completions.")
-    return columns
 
 
 def print_completions(
-    columns: Mapping[str, Sequence[Any]],
+    columns: Columns,
     count: int | None = None,
     unique_prompts: bool = False,
     console: Console | None = None,
@@ -55,18 +35,18 @@ def print_completions(
     """Show completions as a table, if there is a terminal.
 
     Args:
-        columns: What [`completion_columns`] gives.
+        columns: What is shown; see `Columns`.
         count: How many, drawn at random, the same ones for the same step; by default all.
         unique_prompts: Only the first completion of each prompt.
         console: Where; by default the standard output, above a progress bar if there is one.
     """
     stream = console.file if console else sys.stdout
     console = console or Console(highlight=False)
-    total = len(columns["prompt"])
-    if not console.is_terminal or not total:
+    prompts = [as_text(prompt) for prompt in columns["prompt"]]
+    if not console.is_terminal or not prompts:
         return
-    chosen = list(dict(zip(reversed(columns["prompt"]), reversed(range(total)))).values()) if unique_prompts else None
-    rows = sorted(range(total) if chosen is None else chosen)
+    first = {prompt: at for at, prompt in reversed([*enumerate(prompts)])}
+    rows = sorted(first.values()) if unique_prompts else list(range(len(prompts)))
     if count is not None and count < len(rows):
         rows = sorted(random.Random(columns["step"][0]).sample(rows, count))
     table = Table(title=f"step {columns['step'][0]}", show_lines=True, expand=True)
@@ -75,13 +55,13 @@ def print_completions(
         wide = name in ("prompt", "completion")
         table.add_column(Text(name), ratio=1 if wide else None, overflow="fold", justify="left" if wide else "right")
     for row in rows:
-        table.add_row(*(Text(cell(columns[name][row])) for name in shown))
+        table.add_row(*(Text(cell(name, columns[name][row])) for name in shown))
     with console.capture() as captured:
         console.print(table)
     print(captured.get(), end="", file=stream, flush=True)  # by `print`, which a progress bar lets pass
 
 
-def save_completions(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:
+def save_completions(path: str | Path, columns: Columns) -> None:
     """Write completions as Parquet, whole or not at all.
 
     Raises:
@@ -93,10 +73,11 @@ def save_completions(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> 
 
     arrays = {}
     for name, values in columns.items():
+        found = [stored(name, value) for value in values]
         try:
-            arrays[name] = pyarrow.array([plain(value) for value in values])
+            arrays[name] = pyarrow.array(found, from_pandas=True)  # not-a-number is null
         except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
-            kinds = ", ".join(sorted({type(value).__name__ for value in values}))
+            kinds = ", ".join(sorted({type(value).__name__ for value in found}))
             raise ValueError(
                 f"the column `{name}` of the table of completions holds {kinds}, which Parquet cannot store in one "
                 f"column: {error}. Log values of one kind: numbers, text, or lists of them."
@@ -133,14 +114,16 @@ def content_of(message: Mapping[str, Any]) -> str:
     return content + "".join(f"[{call.get('name')}({call.get('arguments')})]" for call in calls)
 
 
-def plain(value: Any) -> Any:
-    """Arrays, tensors and their numbers as Python has them."""
+def stored(name: str, value: Any) -> Any:
+    """A value as it is stored: text for messages, Python's numbers for those of arrays."""
+    if name in ("prompt", "completion"):
+        return as_text(value)
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def cell(value: Any) -> str:
+def cell(name: str, value: Any) -> str:
     """A value as the table shows it."""
-    value = plain(value)
-    if value is None:
+    value = stored(name, value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -6,7 +6,6 @@ import inspect
 import json
 import os
 import pickle
-import sys
 import threading
 import time
 import traceback
@@ -84,4 +83,4 @@ def plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
