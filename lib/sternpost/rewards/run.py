@@ -131,7 +131,12 @@ class Call:
         self.name, self.future = name, future
 
     def rewards(self, count: int, deadline: float | None = None, timeout: float | None = None) -> Rewards:
-        """What came out of it, at the latest at `deadline`, which is `timeout` seconds after its beginning."""
+        """What came out of it, at the latest at `deadline`, which is `timeout` seconds after its beginning.
+
+        Raises:
+            RuntimeError: the function raised.
+            TypeError, ValueError: it returned something else than `count` numbers or None.
+        """
         if self.future is None:
             return self.nothing(count, f"is not called: {LEFT_BEHIND} calls of it still run after their time was up")
         try:
@@ -187,20 +192,6 @@ def name_of(function: Callable[..., Any]) -> str:
     while isinstance(function, partial):
         function = function.func
     return getattr(function, "__name__", type(function).__name__)
-
-
-def run_rewards(
-    functions: Sequence[RewardFunction], arguments: Mapping[str, Any], count: int, timeout: float | None = None
-) -> list[Rewards]:
-    """The rewards of each function for `count` completions, in order of the functions.
-
-    Raises:
-        RuntimeError: a function raised.
-        TypeError, ValueError: it returned something else than `count` numbers or None.
-    """
-    deadline = None if timeout is None else time.monotonic() + timeout
-    calls = [function.start(arguments) for function in functions]
-    return [call.rewards(count, deadline, timeout) for call in calls]
 
 
 def checked(name: str, rewards: Any, count: int) -> Rewards:
