@@ -40,6 +40,8 @@ RULES: dict[str, tuple[Level, str]] = {
     "names-gone": ("warning", "a listing of names, or a pattern, no longer finds some of them"),
     "anchor-gone": ("warning", "the source no longer has the text that is searched for"),
     "key-gone": ("warning", "a key, metric, column or name in a string is no longer used by the package"),
+    "refuses": ("note", "what is called or derived from raises where it did not"),
+    "fallback": ("note", "a base has no method of its own any more: that of its base in another library acts"),
     "undeclared": ("note", "the project's own metadata does not allow this version"),
 }
 """Every rule with its level and what it says."""

@@ -9,6 +9,7 @@ from ..values import same_value
 from .code import Class, Function
 from .contacts import Contact
 from .hits import Hit, make_hit
+from .judge_behaviour import refusal_hits, settled_hits
 from .library import Library
 from .sides import Sides, most_alike
 from .signature import Argument, Misfit, Shape, Signature, default_text, is_required, misfits
@@ -31,6 +32,10 @@ def call_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     if before is not None and after is not None:
         yield from argument_changes(sides, contact, _without_self(shape, contact, old[0]), before, after, path, new[0])
     yield from result_changes(sides, contact, old[0], new[0], path)
+    yield from refusal_hits(sides, contact, old[0], new[0], path)
+    if isinstance(old[0], Class) and isinstance(new[0], Class) and old[0].is_dataclass and before is not None:
+        given = {*before.positional[: shape.count], *shape.keywords, *contact.words}
+        yield from settled_hits(sides, contact, old[0], new[0], given, path) if not shape.double else ()
 
 
 Callee = tuple[Function | Class, Signature | None]

@@ -9,6 +9,7 @@ from ..values import same_value
 from .code import Class, Function, SelfUse
 from .contacts import Contact
 from .hits import Hit, make_hit
+from .judge_behaviour import fallback_hits, refusal_hits, settled_hits
 from .judge_calls import argument_changes, lost_option_hits, result_changes
 from .library import Library, foreign_names
 from .sides import Member, Sides, most_alike
@@ -18,10 +19,19 @@ _NEUTRAL = {"None", "False", "0", "0.0", "''", "[]", "{}", "list", "dict"}
 
 
 def subclass_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
-    """Options of a configuration that the project's own one takes over with their defaults."""
+    """What a class of the project takes over from its base: refusals, options with their defaults."""
     old, new = sides.old.class_at(contact.path), sides.new.class_at(contact.path)
-    if old is None or new is None or not old.is_dataclass:
+    if old is None or new is None:
         return
+    yield from refusal_hits(sides, contact, old, new, contact.path)
+    yield from fallback_hits(sides, contact)
+    if old.is_dataclass:
+        yield from settled_hits(sides, contact, old, new, sides.own.get(contact.class_, set()), contact.path)
+        yield from _inherited_options(sides, contact, old, new)
+
+
+def _inherited_options(sides: Sides, contact: Contact, old: Class, new: Class) -> Iterator[Hit]:
+    """Options of a configuration that the project's own one takes over with their defaults."""
     before, after = sides.old.fields(old), sides.new.fields(new)
     own = sides.own.get(contact.class_, set())
     for name, value in after.items():
@@ -92,6 +102,7 @@ def read_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
         if not old.is_property and not new.is_property:
             yield from argument_changes(sides, contact, contact.shape, old.signature, new.signature, symbol, new)
             yield from result_changes(sides, contact, old, new, symbol)
+            yield from refusal_hits(sides, contact, old, new, symbol)
 
 
 def base_name(sides: Sides, path: str) -> str:
@@ -147,6 +158,7 @@ def super_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
         path = f"{base}.{contact.name}"
         yield from argument_changes(sides, contact, contact.shape, old.signature, new.signature, path, new)
         yield from result_changes(sides, contact, old, new, path)
+        yield from refusal_hits(sides, contact, old, new, path)
 
 
 def _super_init_hits(sides: Sides, contact: Contact, base: str) -> Iterator[Hit]:

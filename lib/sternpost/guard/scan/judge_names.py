@@ -9,6 +9,7 @@ from .code import Class, Function, Module
 from .codebase import Entity
 from .contacts import Contact
 from .hits import Hit, make_hit
+from .judge_behaviour import refusing_classes
 from .library import Library
 from .sides import Sides
 from .signature import Misfit, Shape, Signature, misfits
@@ -133,6 +134,10 @@ def _pattern_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     matched = {m for m in sides.old.codebase.where if pattern.fullmatch(m)}
     lost = sorted(m for m in matched if m not in sides.new.codebase.where)
     options = [text for module in sorted(matched - set(lost)) for text in _lost_options(sides, module)]
+    refusing = [text for module in sorted(matched - set(lost)) for text in refusing_classes(sides, module)]
+    if refusing:
+        says = f"Classes that this pattern finds refuse more now: {'; '.join(refusing)}."
+        yield make_hit("refuses", contact, contact.path, says)
     if options:
         says = f"Options are gone from configurations that this pattern finds: {'; '.join(options)}."
         yield make_hit("option-gone", contact, contact.path, says, level="note")

@@ -7,6 +7,7 @@ from functools import cache, cached_property
 
 from ..facts import Origin
 from ..foreign import ancestors, foreign_base, known_bases
+from .behaviour import Refusal
 from .code import Class, Function, Module, SelfUse, Value
 from .codebase import Codebase, Entity, External
 from .files import Files
@@ -21,6 +22,7 @@ _DEFINED = re.compile(r"^\s*(?:class|def|async def)\s+(\w+)", re.M)
 MAX_CALL = 4_000
 """Characters of one call that are read."""
 _METRIC = re.compile(r"""(?:metrics|stats|logs)(?:\[\w+\])?\[f?["']([A-Za-z_][\w/@.]*)["']\]""")
+_CALLED = re.compile(r"\b[A-Za-z_]\w*+(?=\()")
 _DUNDER = re.compile(r"__\w+__")
 
 
@@ -48,6 +50,8 @@ class Library:
         self._members: dict[str, dict[str, Function | Value | SelfUse]] = {}
         self._signatures: dict[str, Signature | None] = {}
         self._fields: dict[str, dict[str, Value]] = {}
+        self.refusals: dict[str, list[Refusal]] = {}
+        """What functions refuse, by their paths, as far as that was asked."""
 
     # ---- Names
 
@@ -238,13 +242,21 @@ class Library:
 
     def calls_of(self, name: str) -> Iterator[ast.Call]:
         """Every call in the package of something called `name`, read without parsing whole modules."""
-        pattern = re.compile(rf"(?<!def )(?<!class )(?<![\w]){re.escape(name)}\(")
-        for text in self.texts.values():
-            if f"{name}(" in text:
-                for match in pattern.finditer(text):
-                    call = _call_at(text, match.start())
-                    if call is not None:
-                        yield call
+        for file, start in self._called.get(name, ()):
+            text = self.texts[file]
+            if not text.endswith(("def ", "class "), max(start - 6, 0), start):
+                call = _call_at(text, start)
+                if call is not None:
+                    yield call
+
+    @cached_property
+    def _called(self) -> dict[str, list[tuple[str, int]]]:
+        """Where each name stands in front of a parenthesis: file and place."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for file, text in self.texts.items():
+            for match in _CALLED.finditer(text):
+                found.setdefault(match[0], []).append((file, match.start()))
+        return found
 
 
 def _call_at(text: str, start: int) -> ast.Call | None:

@@ -1,5 +1,6 @@
 """`guard scan --range`: the versions of the package that a project works with, against those that it declares."""
 
+import gc
 import json
 import re
 import subprocess
@@ -13,9 +14,13 @@ from packaging.version import InvalidVersion, Version
 
 from ..settings import SettingsError
 from .collect import Collection
+from .collector import keeping_what_is_there, paused
 from .hits import Hit
 from .judge import Judge
 from .library import Library
+
+COLLECTED = 3
+"""Versions whose trees are kept before they are thrown away together."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,16 @@ def survey(collection: Collection, reference: Library, others: Iterable[Library]
     """Each version against the reference: a contact that the reference does not fulfil is held against nobody."""
     result = Survey(project, collection.package, reference.version or reference.shown)
     declared = _declared(collection)
-    for library in others:
-        hits = Judge(collection, reference, library).hits
-        errors = tuple(hit for hit in hits if hit.level == "error")
-        warnings = sum(hit.level == "warning" for hit in hits)
-        version = library.version or library.shown
-        result.verdicts.append(Verdict(version, errors, warnings, _allows(declared, library.version)))
+    with paused(), keeping_what_is_there():
+        for number, library in enumerate(others, start=1):
+            hits = Judge(collection, reference, library).hits
+            errors = tuple(hit for hit in hits if hit.level == "error")
+            warnings = sum(hit.level == "warning" for hit in hits)
+            version = library.version or library.shown
+            result.verdicts.append(Verdict(version, errors, warnings, _allows(declared, library.version)))
+            if number % COLLECTED == 0:
+                del library, hits
+                gc.collect()
     result.verdicts.sort(key=lambda verdict: _order(verdict.version))
     return result
 

@@ -14,6 +14,7 @@ from ..packages import locate
 from ..settings import Settings, SettingsError
 from ..snapshot import parse
 from .collect import Collection, collect
+from .collector import paused
 from .files import Folder, SingleFile, open_files
 from .hits import Hit
 from .judge import Judge
@@ -59,6 +60,7 @@ class Scan:
         return BROKEN if any(hit.level == "error" for hit in self.hits) else OK
 
 
+@paused()
 def read_project(path: Path, package: str) -> Collection:
     """The contacts of the project at a path.
 
@@ -121,6 +123,7 @@ def _is_version(text: str) -> bool:
     return True
 
 
+@paused()
 def scan(collection: Collection, old: Library, new: Library, project: str) -> Scan:
     """What the new version does to a project that works with the old one."""
     hits = Judge(collection, old, new).hits

@@ -5,6 +5,7 @@ from functools import cached_property
 from ..foreign import known_bases
 from ..renames import name_likeness
 from ..values import same_value
+from .behaviour import settled
 from .code import Class, Function, SelfUse, Value
 from .codebase import External, merge
 from .collect import Collection
@@ -153,7 +154,25 @@ class Sides:
                     was, now = default_text(value.node), default_text(other.node)
                     if not same_value(was, now):
                         found.setdefault(name, []).append((old.name, f"{was} -> {now}"))
+            for name, values in self.newly_settled(old, new).items():
+                found.setdefault(name, []).append((old.name, f"it sets this itself now: {' or '.join(sorted(values))}"))
         return found
+
+    def newly_settled(self, old: Class, new: Class) -> dict[str, set[str]]:
+        """Option of both versions, declared alike -> expressions that only the new `__post_init__` sets it to."""
+        before, after = settled(self.old.chain(old)), settled(self.new.chain(new))
+        fresh = {name: values - before.get(name, set()) for name, values in sorted(after.items())}
+        return {name: values for name, values in fresh.items() if values and self._stayed(old, new, name)}
+
+    def _stayed(self, old: Class, new: Class, name: str) -> bool:
+        """Whether both versions have an option, with the same default where that is declared here."""
+        before, after = self.old.fields(old).get(name), self.new.fields(new).get(name)
+        if before is None or after is None:
+            kept = before is not None or name in self.old.foreign_names(old)
+            return kept and (after is not None or name in self.new.foreign_names(new))
+        if before.node is None or after.node is None:
+            return before.node is after.node
+        return same_value(default_text(before.node), default_text(after.node))
 
     @cached_property
     def touched_classes(self) -> frozenset[str]:
