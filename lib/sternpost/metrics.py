@@ -1,5 +1,6 @@
 """Metrics of a run: sums on the device for every micro-batch, one collective per log line."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -40,7 +41,10 @@ class MetricBuffer:
                 kept[name] = choose(kept[name], value) if name in kept else value
 
     def flush(self, accelerator: Accelerator, names: Iterable[str] | None = None) -> dict[str, float]:
-        """Return the metrics over all ranks, and forget them. `names` limits both."""
+        """Return the metrics over all ranks, and forget them. `names` limits both.
+
+        Smallest and largest values of nothing, which are infinite, are left out.
+        """
         kinds = (self.sums, self.smallest, self.largest)
         sums, smallest, largest = (sorted(kind if names is None else set(names) & set(kind)) for kind in kinds)
         values = [self.sums.pop(name) for name in sums]
@@ -54,4 +58,5 @@ class MetricBuffer:
         rows = [*totals.sum(0).tolist(), *low.amin(0).tolist(), *high.amax(0).tolist()]
         pairs = zip(rows[0 : 2 * len(sums) : 2], rows[1 : 2 * len(sums) : 2])
         means = [total / count if count else total for total, count in pairs]
-        return dict(zip([*sums, *smallest, *largest], means + rows[2 * len(sums) :], strict=True))
+        found = zip([*sums, *smallest, *largest], means + rows[2 * len(sums) :], strict=True)
+        return {name: value for name, value in found if not math.isinf(value)}

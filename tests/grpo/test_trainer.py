@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from sternpost.generation.backend import Completion
 from sternpost.grpo.config import GRPOConfig
-from sternpost.grpo.trainer import GRPOTrainer, grouped
+from sternpost.grpo.trainer import GRPOTrainer
 
 from .. import tiny
 
@@ -54,12 +54,11 @@ class Scripted:
         return found
 
 
-def make(path, rows=None, options=None, **kwargs):
+def make(path, rows=None, options=None, reward_funcs=reward, **kwargs):
     kwargs = {"backend": Scripted()} | kwargs
-    return GRPOTrainer(
-        tiny.model(), reward, GRPOConfig(str(path), **QUIET | (options or {})), Dataset.from_list(rows or prompts()),
-        processing_class=tiny.tokenizer(), **kwargs,
-    )  # fmt: skip
+    args = GRPOConfig(str(path), **QUIET | (options or {}))
+    rows = Dataset.from_list(rows or prompts())
+    return GRPOTrainer(tiny.model(), reward_funcs, args, rows, processing_class=tiny.tokenizer(), **kwargs)
 
 
 def trained(trainer):
@@ -148,24 +147,28 @@ def test_rewards_teach(tmp_path):
 
 def test_metrics_of_a_step(tmp_path):
     """Rewards, lengths and clipping are those of the completions."""
-    trainer = make(tmp_path, options={"max_steps": 1, "mask_truncated_completions": True})
     seen = {}
 
     def watch(completion_ids, target, **kwargs):
         seen["ids"], seen["rewards"] = completion_ids, reward(None, completion_ids, target)
         return seen["rewards"]
 
-    trainer.rewards[0] = type(trainer.rewards[0])("reward", watch)
+    options = {"max_steps": 1, "mask_truncated_completions": True}
+    trainer = make(tmp_path, options=options, reward_funcs=watch)
     trainer.train()
     line = trainer.state.log_history[0]
     lengths = [len(ids) for ids in seen["ids"]]
     assert line["completions/mean_length"] == pytest.approx(sum(lengths) / len(lengths))
     assert (line["completions/min_length"], line["completions/max_length"]) == (min(lengths), max(lengths))
     assert line["completions/clipped_ratio"] == pytest.approx(sum(length == 6 for length in lengths) / len(lengths))
-    assert line["reward"] == line["rewards/reward/mean"] == pytest.approx(sum(seen["rewards"]) / 8, rel=1e-5)
-    assert line["num_tokens"] == sum(lengths)
-    groups = torch.tensor(seen["rewards"]).view(2, 4)
-    assert line["reward_std"] == pytest.approx(groups.std(1).mean().item(), rel=1e-4)
+    assert line["reward"] == line["rewards/watch/mean"] == pytest.approx(sum(seen["rewards"]) / 8, rel=1e-5)
+    read = trainer.tokenize_prompts(prompts()[:2])
+    assert line["num_tokens"] == sum(lengths) + sum(map(len, read))
+    assert line["reward_std"] == pytest.approx(torch.tensor(seen["rewards"]).std().item(), rel=1e-4)
+    ended = [length for length in lengths if length < 6]
+    assert line["completions/mean_terminated_length"] == pytest.approx(sum(ended) / len(ended))
+    assert line["completions/max_terminated_length"] == max(ended)
+    assert line["step_time"] > 0
 
 
 def test_columns_reach_the_rewards(tmp_path):
@@ -222,7 +225,7 @@ def test_rows_without_prompts_and_missing_rewards_are_refused(tmp_path):
         make(tmp_path, rows=[{"text": "a"}])
     with pytest.raises(ValueError, match="`reward_funcs` is empty"):
         GRPOTrainer(tiny.model(), [], GRPOConfig(str(tmp_path), **QUIET), Dataset.from_list(prompts()))
-    with pytest.raises(ValueError, match="has 2 values for 1 reward functions"):
+    with pytest.raises(ValueError, match="has 2 values for 1 `reward_funcs`"):
         make(tmp_path, options={"reward_weights": [1.0, 2.0]})
 
 
@@ -232,7 +235,92 @@ def test_more_prompts_than_rows_are_refused(tmp_path):
         make(tmp_path, rows=prompts(1)).train()
 
 
-def test_prompts_that_follow_one_another_are_a_group():
-    """And the same prompt later is another one."""
-    groups = grouped([[1], [1], [2], [1]])
-    assert [(list(group.prompt), group.count) for group in groups] == [([1], 2), ([2], 1), ([1], 1)]
+def test_completions_are_kept(tmp_path):
+    """One Parquet file a log line, with a row for every completion: what it was, what it got, and what was logged."""
+
+    def watched(completion_ids, log_extra, log_metric, **kwargs):
+        log_extra("tokens", [len(ids) for ids in completion_ids])
+        log_metric("longest", max(map(len, completion_ids)))
+        return [float(len(ids)) for ids in completion_ids]
+
+    trainer = make(tmp_path, options={"max_steps": 2, "log_completions": True}, reward_funcs=watched)
+    trainer.train()
+    files = sorted((tmp_path / "completions").iterdir())
+    assert [file.name for file in files] == ["completions_00001.parquet", "completions_00002.parquet"]
+    table = Dataset.from_parquet(str(files[0]))
+    assert table.column_names == ["step", "prompt", "completion", "watched", "advantage", "tokens"]
+    assert len(table) == 8 and table["tokens"] == [int(reward) for reward in table["watched"]]
+    assert trainer.state.log_history[0]["longest"] == max(table["tokens"])
+
+
+def flat_reward(completion_ids, target, **kwargs):
+    """The same for all completions of prompts with an even number."""
+    return [float(len(ids)) if aim % 2 else 1.0 for ids, aim in zip(completion_ids, target, strict=True)]
+
+
+def test_prompts_without_signal_are_replaced(tmp_path):
+    """Dynamic sampling: other prompts take their place, until all teach something or the rounds are over."""
+    plain = make(tmp_path / "a", options={"max_steps": 2}, reward_funcs=flat_reward)
+    plain.train()
+    assert any(not part.rollout.advantages.view(-1, 4).any(1).all() for part in plain.waiting)
+    options = {"max_steps": 2, "dynamic_sampling_rounds": 20}
+    trainer = make(tmp_path / "b", options=options, reward_funcs=flat_reward)
+    trainer.train()
+    assert all(part.rollout.advantages.view(-1, 4).any(1).all() for part in trainer.waiting)
+    assert trainer.state.log_history[0]["resampled_groups"] >= 1
+    assert trainer.further.taken >= 2
+
+
+def test_groups_with_signal_are_replayed(tmp_path):
+    """In the place of those without, as completions of the policy that drew them."""
+    trainer = make(tmp_path, options={"max_steps": 3, "replay_groups": 4}, reward_funcs=flat_reward)
+    trainer.train()
+    ratios = [line["replayed_ratio"] for line in trainer.state.log_history if "replayed_ratio" in line]
+    assert ratios == [0.0, 0.5, 0.5]
+    rollout = trainer.waiting[0].rollout
+    assert rollout.advantages.view(-1, 4).any(1).all()
+    assert rollout.replayed.view(-1, 4).sum(1).tolist() in ([4, 0], [0, 4])
+
+
+@pytest.mark.parametrize("options", [{"dynamic_sampling_rounds": 2}, {"replay_groups": 4}])
+def test_resuming_knows_what_was_replaced(tmp_path, options):
+    """Further prompts and kept groups are in the checkpoint."""
+    options = options | {"max_steps": 5, "save_strategy": "steps", "save_steps": 1}
+    straight = trained(make(tmp_path / "a", options=options, reward_funcs=flat_reward))
+    make(tmp_path / "b", options=options, reward_funcs=flat_reward).train()
+    again = make(tmp_path / "b", options=options, reward_funcs=flat_reward)
+    again.train(resume_from_checkpoint=str(tmp_path / "b" / "checkpoint-2"))
+    weights = torch.cat([weight.detach().flatten() for weight in again.model.parameters()])
+    assert_same((tiny.losses(again)[2:], weights), (straight[0][2:], straight[1]))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"vllm_importance_sampling_mode": "token_truncate"},
+        {"vllm_importance_sampling_mode": "token_mask", "loss_type": "vespo"},
+        {"vllm_importance_sampling_clip_max": None, "vllm_importance_sampling_mode": "sequence_truncate"},
+        {"off_policy_mask_threshold": 0.5, "steps_per_generation": 2},
+        {"top_entropy_quantile": 0.3, "entropy_coef": 0.1},
+        {"use_adaptive_entropy": True, "entropy_target": 10.0, "entropy_coef": 0.1},
+        {"beta": 0.1, "sync_ref_model": True, "ref_model_sync_steps": 1},
+        {"cast_lm_head_to_fp32": True},
+        {"pad_to_multiple_of": 16},
+    ],
+)
+def test_options_change_what_they_should(tmp_path, options):
+    """Each trains, and its metrics are finite."""
+    trainer = make(tmp_path, options=options)
+    trainer.train()
+    for line in trainer.state.log_history:
+        assert all(math.isfinite(value) for value in line.values())
+    first = trainer.state.log_history[0]
+    assert first["sampling/sampling_logp_difference/mean"] > 1  # the scripted backend says 0 of every token
+    if options.get("use_adaptive_entropy"):
+        weights = [line["entropy_coef"] for line in trainer.state.log_history if "entropy_coef" in line]
+        assert weights == pytest.approx([0.105, 0.11, 0.115])
+
+
+def test_padding_to_a_multiple_changes_nothing(tmp_path):
+    """Rows end to end get a row of filler behind them."""
+    assert_same(trained(make(tmp_path / "a")), trained(make(tmp_path / "b", options={"pad_to_multiple_of": 16})))

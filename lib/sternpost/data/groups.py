@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from .batches import IGNORE, RowLengths, pad, positions, real_tokens
+from .batches import IGNORE, RowLengths, pad, positions, real_tokens, round_up
 
 
 class GroupSampler(Sampler[int]):
@@ -74,9 +74,13 @@ class CompletionBatch:
 
 
 def completion_batch(
-    prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], pad_token_id: int, shared: bool
+    prompts: Sequence[Sequence[int]],
+    completions: Sequence[Sequence[int]],
+    pad_token_id: int,
+    shared: bool,
+    multiple_of: int | None = None,
 ) -> CompletionBatch:
-    """A batch of completions.
+    """A batch of completions, as wide as a multiple of some tokens.
 
     `shared`: completions that follow one another and have the same prompt share it, all rows laid end to end; else each
     is written out behind its prompt and padded on the right.
@@ -88,19 +92,23 @@ def completion_batch(
     if not shared:
         whole = [[*prompt, *completion] for prompt, completion in zip(prompts, completions, strict=True)]
         masked = [[IGNORE] * len(prompt) + [*completion] for prompt, completion in zip(prompts, completions)]
-        input_ids = pad(whole, pad_token_id)
+        input_ids = pad(whole, pad_token_id, multiple_of)
         mask = real_tokens([len(row) for row in whole], input_ids.size(1))
-        return CompletionBatch(
-            {"input_ids": input_ids, "attention_mask": mask}, pad(masked, IGNORE), rows, columns, shape
-        )
+        labels_of = pad(masked, IGNORE, multiple_of)
+        return CompletionBatch({"input_ids": input_ids, "attention_mask": mask}, labels_of, rows, columns, shape)
     ids: list[int] = []
     labels: list[int] = []
-    sizes: list[tuple[int, ...]] = []
+    sizes: list[int | tuple[int, ...]] = []
     for prompt, members in groupby(zip(map(tuple, prompts), completions, strict=True), key=lambda member: member[0]):
         branches = [list(completion) for _, completion in members]
         ids += [*prompt, *(token for branch in branches for token in branch)]
         labels += [IGNORE] * len(prompt) + [token for branch in branches for token in branch]
         sizes.append((len(prompt), *map(len, branches)))
+    filler = round_up(len(ids), multiple_of) - len(ids)
+    if filler:
+        ids += [pad_token_id] * filler
+        labels += [IGNORE] * filler
+        sizes.append(filler)
     layout: RowLengths = sizes
     inputs = {"input_ids": torch.tensor([ids]), "position_ids": positions(layout), "seq_lengths": layout}
     return CompletionBatch(inputs, torch.tensor([labels]), rows, columns, shape)

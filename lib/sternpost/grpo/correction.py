@@ -1,5 +1,7 @@
 """Completions come from mu, gradients are those of old: weights that correct for the difference."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,7 +16,7 @@ def correction(
     sampler_logps: Float[Tensor, "N C"],
     mask: Float[Tensor, "N C"],
     mode: CorrectionMode,
-    clip_max: float,
+    clip_max: float | None,
     clip_min: float | None = None,
 ) -> Float[Tensor, "N #C"]:
     """`old/mu`, of each token or of each sequence, without gradient.
@@ -26,12 +28,10 @@ def correction(
     if mode.startswith("sequence"):
         gaps = gaps.sum(1, keepdim=True)
     weights = gaps.clamp(-LOG_LIMIT, LOG_LIMIT).exp().detach()
+    low, high = 0.0 if clip_min is None else clip_min, math.inf if clip_max is None else clip_max
     if mode.endswith("truncate"):
-        return weights.clamp(min=clip_min, max=clip_max)
-    outside = weights > clip_max
-    if clip_min is not None:
-        outside = outside | (weights < clip_min)
-    return weights.masked_fill(outside, 0.0)
+        return weights.clamp(low, high)
+    return weights.masked_fill((weights < low) | (weights > high), 0.0)
 
 
 def off_policy_mask(

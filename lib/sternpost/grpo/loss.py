@@ -3,7 +3,7 @@
 N completions of at most C tokens. pi is the policy, old the policy that they count as drawn from, mu what they really
 were drawn with (another engine, or weights that are a step behind), ref the reference; A is the advantage, m the mask.
 
-    loss = sum over tokens of m * correction * (objective - entropy_coef * entropy + beta * KL) * average
+    loss = sum over tokens of m * (correction * objective + beta * KL) * average - entropy_coef * mean entropy
 
 To add a loss, write its objective, or its average, and name the pair in `LOSSES`.
 """
@@ -118,7 +118,12 @@ def sapo(scored: Scored, options: LossOptions) -> Float[Tensor, "N C"]:
 
 
 def vespo(scored: Scored, options: LossOptions) -> Float[Tensor, "N C"]:
-    """`-phi(w) A log pi`, `phi = w^k exp(lambda (1 - w))` of the weight w of the whole sequence; 2602.10693."""
+    """`-phi(w) A log pi`, w the weight of the whole sequence; 2602.10693."""
+    return -(vespo_weights(scored, options) * scored.advantages)[:, None] * scored.logps
+
+
+def vespo_weights(scored: Scored, options: LossOptions) -> Float[Tensor, "N"]:
+    """`phi(w) = w^k exp(lambda (1 - w))`, with a k and a lambda for good and for bad completions; without gradient."""
     log_weights = (scored.logps - scored.old_logps).clamp(-LOG_LIMIT, LOG_LIMIT)
     if scored.log_correction is not None:
         log_weights = log_weights + scored.log_correction.clamp(min=-LOG_LIMIT, max=LOG_LIMIT)
@@ -126,8 +131,7 @@ def vespo(scored: Scored, options: LossOptions) -> Float[Tensor, "N C"]:
     good = scored.advantages >= 0
     k = chosen(good, options.vespo_k_pos, options.vespo_k_neg, log_weights)
     steepness = chosen(good, options.vespo_lambda_pos, options.vespo_lambda_neg, log_weights)
-    phi = (steepness + k * log_weights - steepness * log_weights.exp()).exp().detach()
-    return -(phi * scored.advantages)[:, None] * scored.logps
+    return (steepness + k * log_weights - steepness * log_weights.exp()).exp().detach()
 
 
 def chosen(which: Tensor, yes: float, no: float, like: Tensor) -> Tensor:

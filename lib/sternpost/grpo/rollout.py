@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from math import nan
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.groups import CompletionBatch, completion_batch
+from ..generation.trajectory import Trajectory
 from .loss import Window
 
 
@@ -19,8 +21,12 @@ class Rollout:
     prompts: list[list[int]]
     completions: list[list[int]]
     advantages: Float[Tensor, "N"]
-    learned: Float[Tensor, "N"]
-    """Zero for completions that are masked as a whole."""
+    mask: Float[Tensor, "N C"]
+    """One for the tokens that are learned."""
+    sampler_logps: Float[Tensor, "N C"] | None = None
+    """What drew the completions says of them; not-a-number, or None for all, where it says nothing."""
+    replayed: Float[Tensor, "N 1"] | None = None
+    """One for completions of an earlier policy, whose scores are those of the sampler."""
     old_logps: Float[Tensor, "N C"] | None = None
     """None where the old policy is the policy itself."""
     ref_logps: Float[Tensor, "N C"] | None = None
@@ -39,15 +45,9 @@ class Rollout:
                 found[each.name] = found[each.name][:, :width]
         return Rollout(**found)
 
-    def batch(self, pad_token_id: int, shared: bool) -> CompletionBatch:
+    def batch(self, pad_token_id: int, shared: bool, multiple_of: int | None = None) -> CompletionBatch:
         """As a model reads it."""
-        return completion_batch(self.prompts, self.completions, pad_token_id, shared)
-
-    def mask(self) -> Float[Tensor, "N C"]:
-        """One for the tokens that are learned."""
-        lengths = torch.tensor([len(completion) for completion in self.completions])
-        mask = (torch.arange(int(lengths.max())) < lengths[:, None]).float()
-        return mask * self.learned.cpu()[:, None]
+        return completion_batch(self.prompts, self.completions, pad_token_id, shared, multiple_of)
 
     def with_scores(self, old_logps: Tensor | None, ref_logps: Tensor | None) -> "Rollout":
         return replace(self, old_logps=old_logps, ref_logps=ref_logps)
@@ -61,10 +61,28 @@ class MicroBatch:
     window: Window
 
 
-def micro_batches(rollout: Rollout, count: int, windows: Sequence[Window], steps_per_window: int) -> list[MicroBatch]:
-    """A rollout in equal parts, each with the window of its optimizer step."""
-    size = len(rollout) // count
-    return [
-        MicroBatch(rollout.part(slice(at * size, (at + 1) * size)), windows[at // steps_per_window])
-        for at in range(count)
+def rollout_of(
+    trajectories: Sequence[Trajectory],
+    advantages: Float[Tensor, "N"],
+    mask_truncated: bool,
+    replayed: Float[Tensor, "N 1"] | None = None,
+) -> Rollout:
+    """Trajectories and what they are worth, on the device of the advantages."""
+    device = advantages.device
+    learned = [
+        [float(drawn and (each.finished or not mask_truncated)) for drawn in each.drawn] for each in trajectories
     ]
+    logps = [[nan] * len(each.ids) if each.logps is None else each.logps for each in trajectories]
+    return Rollout(
+        [each.prompt for each in trajectories],
+        [each.ids for each in trajectories],
+        advantages,
+        rectangle(learned, device),
+        None if all(each.logps is None for each in trajectories) else rectangle(logps, device),
+        replayed,
+    )
+
+
+def rectangle(rows: Sequence[Sequence[float]], device: torch.device) -> Float[Tensor, "N C"]:
+    """Rows of numbers, with zeros behind their ends."""
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True).to(device)

@@ -1,14 +1,16 @@
 """Group-relative policy optimisation (https://huggingface.co/papers/2402.03300) and its relatives.
 
-row {prompt, ...} -> tokens of the prompt                                             this file
-prompts -> completions, several for each                                              generation/
-completions -> rewards -> advantages                                                  rewards/run.py, advantages.py
+row {prompt, ...} -> tokens of the prompt -> completions, several for each            generation/
+completions -> rewards                                                                rewards/judge.py
+prompts whose completions teach nothing -> others                                     signal.py
+rewards -> advantages                                                                 advantages.py
 completions -> micro-batches: each prompt once with its completions, or written out   rollout.py, data/groups.py
 micro-batch -> log-probability of each token, without logits                          models/forward.py
-log-probabilities, advantages -> loss                                                 loss.py
-the order of these things, and what is logged and saved                               this file
+log-probabilities, advantages -> loss                                                 step.py, loss.py, correction.py
+the order of these things, and what is saved                                          this file
 """
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,23 +18,33 @@ from typing import Any
 from zlib import crc32
 
 import torch
-from accelerate.utils import is_peft_model
+from accelerate.utils import gather_object, is_peft_model
+from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer, TrainerCallback, set_seed
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..checkpoints import all_or_nothing, check_writable, resolve_resume
-from ..data.chat import ChatRenderer, tokenizer_of
+from ..data.batches import multiple_of
+from ..data.chat import tokenizer_of
 from ..data.groups import GroupSampler
-from ..data.rows import without_none
+from ..data.prompts import PromptTokenizer, check_prompts
 from ..data.splits import Rows, column_names
-from ..data.tokens import encode
-from ..generation.backend import Backend, Group, Sampling
+from ..generation.backend import Backend, Sampling
+from ..generation.choose import choose_backend
+from ..generation.conversations import Conversations
 from ..generation.engine import InProcessEngine
+from ..generation.environments import Environments
+from ..generation.options import sampling_of
+from ..generation.rollout_func import from_rollout_func
+from ..generation.tools import Calls
+from ..generation.trajectory import Trajectory
+from ..generation.turns import single_turn
 from ..metrics import MetricBuffer
 from ..models.device import check_launch
 from ..models.forward import enable_scoring, keep_rows_apart, score_batch
+from ..models.head import compute_head_in_float32
 from ..models.policy import (
     ProcessingClass,
     align_special_tokens,
@@ -42,33 +54,63 @@ from ..models.policy import (
     load_processing_class,
     router_coefficient,
 )
-from ..models.reference import as_reference, disable_dropout, load_reference, prepare_reference
+from ..models.reference import (
+    FollowPolicy,
+    add_reference_adapter,
+    as_reference,
+    disable_dropout,
+    load_reference,
+    prepare_reference,
+)
 from ..models.scores import Scorer, ScoreRequest, TokenScores
-from ..rewards.run import RewardFunction, run_rewards
-from .advantages import advantages, group_spread, weighted_sum, without_signal
+from ..report.completions import completions_file, joined, print_completions, save_completions
+from ..rewards.judge import Judge, Reward
+from .advantages import advantages
 from .config import GRPOConfig
-from .loss import LOSSES, Scored, Window, clip_fractions, kl
-from .rollout import MicroBatch, Rollout
+from .correction import entropy_threshold
+from .entropy import EntropyControl
+from .generation import (
+    Generation,
+    asked,
+    completions_of,
+    length_metrics,
+    reward_metrics,
+    table_of,
+    token_count,
+)
+from .loss import Window
+from .rollout import MicroBatch, Rollout, rollout_of
+from .signal import FurtherRows, Replay, silent_groups
+from .step import step
 
 STATE = "rollout-{rank}.pt"
-"""File of a checkpoint with the completions that a rank has not learned from to the end."""
+"""File of a checkpoint with the completions that a rank has not learned from to the end, and what else a run knows."""
 
 
 class GRPOTrainer(Trainer):
     """Train a language model on its own completions, by how much better each is than the others of its prompt.
 
+        trainer = GRPOTrainer("org/model", reward_funcs=accuracy_reward, args=GRPOConfig("out"), train_dataset=rows)
+        trainer.train()
+
     Args:
         model: The policy, or the path or id to load it from. With an adapter of PEFT, only the adapter is trained.
-        reward_funcs: One function or several: `f(prompts, completions, completion_ids, **columns)`, synchronous or not,
-            that returns a number or None for each completion.
+        reward_funcs: One reward or several: a function `f(prompts, completions, completion_ids, **columns)`,
+            synchronous or not, that returns a number or None for each completion; or a sequence-classification model
+            with one label, loaded or as a path. Not needed where an environment has a method `get_reward()`.
         args: Options; see [`GRPOConfig`].
-        train_dataset: Rows with a `prompt`, text or messages. Other columns are given to the reward functions.
+        train_dataset: Rows with a `prompt`, text or messages. Other columns are given to the rewards.
         eval_dataset: The same, for evaluation.
         processing_class: The tokenizer. By default the model's own.
+        reward_processing_classes: The tokenizer of each reward that is a model, None for the others.
         callbacks, optimizers: As in `transformers.Trainer`.
         quantization_config: How to quantise the model while it is loaded.
         peft_config: The adapter to train instead of the whole model.
-        backend: What draws completions. By default the policy itself, in this process.
+        tools: Functions that the policy may call while it answers; docs/agents.md.
+        rollout_func: `f(prompts, trainer)`, what makes completions instead of the backend.
+        environment_factory: Makes the environments that completions take place in, whose methods are tools; or a
+            dictionary of several, from which the column `environment` chooses.
+        backend: What draws tokens. By default as the options say: the policy itself, in this process, or vLLM.
         scorer: `f(model, batch, ScoreRequest)`, how a batch is scored. By default without holding logits.
 
     Raises:
@@ -80,32 +122,49 @@ class GRPOTrainer(Trainer):
     def __init__(
         self,
         model: str | PreTrainedModel | nn.Module,
-        reward_funcs: Callable[..., Any] | Sequence[Callable[..., Any]],
+        reward_funcs: Reward | Sequence[Reward] | None = None,
         args: GRPOConfig | None = None,
         train_dataset: Rows | None = None,
         eval_dataset: Rows | dict[str, Rows] | None = None,
         processing_class: ProcessingClass | None = None,
+        reward_processing_classes: Any = None,
         callbacks: list[TrainerCallback] | None = None,
         optimizers: tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None] = (None, None),
         quantization_config: Any = None,
         peft_config: Any = None,
+        tools: Sequence[Callable[..., Any]] | None = None,
+        rollout_func: Callable[..., dict[str, Any]] | None = None,
+        environment_factory: Any = None,
         *,
         backend: Backend | None = None,
         scorer: Scorer | None = None,
     ):
         # ---- 1. Options
         args = GRPOConfig() if args is None else args
-        if train_dataset is None:
-            raise ValueError("`train_dataset` is missing. Pass the prompts to train on.")
+        if train_dataset is None and (environment_factory is None or args.max_steps < 1):
+            raise ValueError(
+                "`train_dataset` is missing. Pass the prompts to train on; or an `environment_factory`, whose `reset` "
+                "returns them, and `max_steps`."
+            )
+        if rollout_func is not None and (tools or environment_factory):
+            raise ValueError("`rollout_func` takes the place of `tools` and `environment_factory`. Pass one of them.")
         check_launch(args)
         check_writable(args.output_dir)
-        check_prompts(column_names(train_dataset, "train"))
-        functions = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
-        self.rewards = [RewardFunction.of(function) for function in functions]
-        self.reward_weights = reward_weights(args.reward_weights, self.rewards)
+        if train_dataset is None:
+            train_dataset = Dataset.from_dict({"prompt": [None] * args.train_batch_size * args.world_size})
+        check_prompts(train_dataset, eval_dataset, made_elsewhere=environment_factory is not None)
+        environments = (
+            None if environment_factory is None else Environments(environment_factory, Calls(args.tool_timeout))
+        )
+        self.judge = Judge(
+            reward_funcs, reward_processing_classes, args.reward_weights, args.reward_timeout,
+            environments.kinds if environments else (), args.trust_remote_code,
+        )  # fmt: skip
+        self.judge.check_columns(column_names(train_dataset, "train"))
 
         # ---- 2. Policy and tokenizer
         set_seed(args.seed)  # adapters start from random weights
+        given_adapter = is_peft_model(model)
         policy = load_policy(model, AutoModelForCausalLM, args, quantization_config)
         processing_class = load_processing_class(processing_class, base_of(policy), args)
         self.tokenizer = tokenizer_of(processing_class)
@@ -113,21 +172,38 @@ class GRPOTrainer(Trainer):
         policy = attach_adapter(policy, peft_config, args)
         if args.disable_dropout:
             disable_dropout(policy)
+        if args.cast_lm_head_to_fp32:
+            compute_head_in_float32(base_of(policy))
         self.router_coefficient = router_coefficient(base_of(policy), args.router_aux_loss_coef)
         self.scorer = scorer or score_batch
         enable_scoring(base_of(policy))
 
+        # ---- 3. Data
+        self.tokenize_prompts = PromptTokenizer(processing_class, args.chat_template_kwargs)
+
         # ---- 4. Reference
         reference = None
-        if args.beta and not is_peft_model(policy):
+        if args.beta and is_peft_model(policy):
+            if args.sync_ref_model or given_adapter:
+                add_reference_adapter(policy)
+        elif args.beta:
             reference = load_reference(None, base_of(policy), AutoModelForCausalLM, args, quantization_config)
             disable_dropout(reference)
             enable_scoring(reference)
         models = [base_of(policy), *([] if reference is None else [reference])]
         self.shared = scorer is None and all(keep_rows_apart(each, branches=True) for each in models)
 
-        # ---- 5. Generation
-        self.backend = backend or InProcessEngine(base_of(policy), args.generation_slots)
+        # ---- 5. Generation and rewards
+        self.rollout_func, self.has_tools = rollout_func, bool(tools or environments)
+        self.conversations = None
+        if tools or environments:
+            self.conversations = Conversations(
+                processing_class, tools, environments, args.max_tool_calling_iterations,
+                self.tokenize_prompts.options, args.tool_timeout,
+            )  # fmt: skip
+        self.further = FurtherRows(len(train_dataset), args.seed)
+        self.replay = Replay(args.replay_groups)
+        self.entropy = EntropyControl(args)
 
         # ---- 6. super()
         super().__init__(
@@ -141,11 +217,20 @@ class GRPOTrainer(Trainer):
             optimizers=optimizers,
         )
         self.ref_model = None if reference is None else prepare_reference(reference, self.accelerator)
+        if args.sync_ref_model:
+            alpha, steps = args.ref_model_mixup_alpha, args.ref_model_sync_steps
+            self.add_callback(FollowPolicy(self.ref_model, self.accelerator, alpha, steps))
+        self.judge.to(self.accelerator.device)
+        self.reward_weights = self.judge.weights.to(self.accelerator.device)
+        self.backend = backend or choose_backend(args, policy, processing_class, self.accelerator)
+        self.other_sampler = rollout_func is not None or not isinstance(self.backend, InProcessEngine)
         self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
         self.micro_step = 0
         self.waiting: list[MicroBatch] = []
+        self.shown: list[dict[str, list[Any]]] = []
         self.per_window = args.gradient_accumulation_steps
         self.per_generation = max(args.steps_per_generation, self.per_window)
+        self.step_seconds = 0.0
 
     # ---- Data -----------------------------------------------------------------------------------------------------
 
@@ -164,16 +249,6 @@ class GRPOTrainer(Trainer):
     def _get_eval_sampler(self, dataset: Any) -> GroupSampler:
         return GroupSampler(len(dataset), 1, self.args.num_generations_eval)
 
-    def tokenize_prompts(self, rows: list[dict[str, Any]]) -> list[list[int]]:
-        """Ids of the prompts, text as the tokenizer wraps it or messages as the template shows them."""
-        prompts = [without_none(row["prompt"]) for row in rows]
-        if isinstance(prompts[0], str):
-            return encode(self.tokenizer, prompts, special_tokens=True).ids
-        renderer = ChatRenderer(self.processing_class)
-        options = self.args.chat_template_kwargs or {}
-        texts = [renderer.render_prompt(prompt, row.get("tools"), **options) for prompt, row in zip(prompts, rows)]
-        return encode(self.tokenizer, texts, special_tokens=False).ids
-
     # ---- Rolling out ----------------------------------------------------------------------------------------------
 
     def _prepare_inputs(self, inputs: Any) -> Any:
@@ -188,65 +263,90 @@ class GRPOTrainer(Trainer):
 
     def roll_out(self, rows: list[dict[str, Any]], parts: int, mode: str) -> list[MicroBatch]:
         """Completions of the prompts of some rows, judged and compared, in parts of equal size."""
-        args, device = self.args, self.accelerator.device
+        args = self.args
         group = args.num_generations if mode == "train" else args.num_generations_eval
-        prompts = self.tokenize_prompts(rows)
         self.backend.sync(self.model)
-        drawn = [each for found in self.backend.sample(grouped(prompts), self.sampling(mode)) for each in found]
-        ids = [completion.ids for completion in drawn]
-        finished = torch.tensor([completion.finished for completion in drawn], device=device).float()
-        rewards = self.accelerator.gather(self.judge(rows, ids))
-        found = advantages(
-            rewards, self.reward_weights.to(device), group, args.scale_rewards, args.multi_objective_aggregation
-        )
+        made = self.generate(rows, mode)
+        self._add_notes(made.metrics, mode)
+        rewards = self.accelerator.gather(made.rewards)
+        self.metrics[mode].add(reward_metrics(rewards, self.judge.names, self.reward_weights, group))
+        if mode == "train":
+            rewards = self.resample(made, rewards, group)
         first = self.accelerator.process_index * len(rows)
-        learned = finished if args.mask_truncated_completions else torch.ones_like(finished)
-        rollout = Rollout(prompts, ids, found[first : first + len(rows)], learned)
-        self._record_rollout(rewards, ids, finished, group, mode)
+        mine = slice(first, first + len(rows))
+        worth = advantages(
+            rewards, self.reward_weights, group, args.scale_rewards, args.multi_objective_aggregation
+        )[mine].clone()  # fmt: skip
+        if args.log_completions and mode == "train":
+            self.shown.append(table_of(made, worth, self.judge.names, self.state.global_step + 1))
+        trajectories, replayed = made.trajectories, None
+        if mode == "train" and args.replay_groups:
+            trajectories, replayed = self.replay.exchange(trajectories, worth, group)
+            self.metrics[mode].add({"replayed_ratio": (replayed.sum(), replayed.new_tensor(len(rows)))})
+        rollout = rollout_of(trajectories, worth, args.mask_truncated_completions, replayed)
         size = len(rows) // parts
         known = [rollout.part(slice(at, at + size)) for at in range(0, len(rows), size)]
         return [MicroBatch(self.with_known_scores(part, mode), window)
                 for part, window in zip(known, self.windows(known, mode), strict=True)]  # fmt: skip
 
-    def sampling(self, mode: str) -> Sampling:
-        """How completions are drawn; every rank and every generation differently."""
-        args = self.args
-        generation = self.micro_step // (self.per_generation * args.num_iterations)
-        seed = crc32(repr((args.seed, generation, self.accelerator.process_index)).encode())
-        return Sampling(
-            max_tokens=args.max_completion_length,
-            temperature=args.temperature,
-            top_p=args.top_p,
-            top_k=args.top_k,
-            min_p=args.min_p or 0.0,
-            repetition_penalty=args.repetition_penalty,
-            stop=frozenset({self.tokenizer.eos_token_id, self.tokenizer.pad_token_id} - {None}),
-            seed=seed if mode == "train" else args.seed + self.accelerator.process_index,
+    def generate(self, rows: list[dict[str, Any]], mode: str, attempt: int = 0) -> Generation:
+        """A completion for each row, judged."""
+        made = Generation(list(rows), self.trajectories(rows, self.sampling(mode, attempt)) if rows else [])
+        group = self.args.num_generations if mode == "train" else self.args.num_generations_eval
+        self.metrics[mode].add(
+            *length_metrics(made.trajectories, self.accelerator.device, self.conversations is not None)
         )
+        if mode == "train":
+            self.metrics[mode].add(token_count(made.trajectories, group))
+        if rows:
+            rows = made.rows = asked(rows, made.trajectories)
+            made.completions = completions_of(rows, made.trajectories, self.tokenizer)
+            found = self.judge(rows, made.trajectories, made.completions, self.state)
+            made.rewards, made.columns = found.rewards.to(self.accelerator.device), found.columns
+            made.metrics = found.metrics
+        return made
 
-    def judge(self, rows: list[dict[str, Any]], ids: list[list[int]]) -> Tensor:
-        """`[N, K]`: what each reward function says of each completion; not-a-number where it says nothing."""
-        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
-        chat = isinstance(rows[0]["prompt"], list)
-        completions = [[{"role": "assistant", "content": text}] for text in texts] if chat else texts
-        columns = {name: [row.get(name) for row in rows] for name in rows[0] if name != "completions"}
-        extra = {"prompts": columns.pop("prompt"), "completions": completions, "completion_ids": ids}
-        arguments = columns | extra | {"trainer_state": self.state}
-        found = run_rewards(self.rewards, arguments, len(rows), self.args.reward_timeout)
-        table = [[torch.nan if value is None else value for value in column] for column in found]
-        return torch.tensor(table, device=self.accelerator.device, dtype=torch.float32).T.contiguous()
+    def trajectories(self, rows: list[dict[str, Any]], sampling: Sampling) -> list[Trajectory]:
+        """A completion for each row: of a roll-out function, in several turns, or in one."""
+        if self.rollout_func is not None:
+            found = self.rollout_func([row.get("prompt") for row in rows], self)
+            return from_rollout_func(found, len(rows), sampling.stop)
+        if self.conversations is not None:
+            return self.conversations.roll_out(self.backend, rows, sampling)
+        return single_turn(self.backend, self.tokenize_prompts(rows), sampling)
+
+    def resample(self, made: Generation, rewards: Tensor, group: int) -> Tensor:
+        """Replace prompts whose completions all have the same reward; what is left after some rounds is kept."""
+        first = self.accelerator.process_index * len(made.rows)
+        for attempt in range(1, self.args.dynamic_sampling_rounds + 1):
+            silent = silent_groups(rewards, self.reward_weights, group)
+            if not silent:
+                break
+            fresh = [self.train_dataset[number] for number in self.further.take(len(silent))]
+            places = {
+                place - first: row
+                for number, row in zip(silent, fresh, strict=True)
+                for place in range(number * group, (number + 1) * group)
+                if first <= place < first + len(made.rows)
+            }
+            made.put(list(places), self.generate(list(places.values()), "train", attempt))
+            rewards = self.accelerator.gather(made.rewards)
+            self.metrics["train"].add({"resampled_groups": (torch.tensor(float(len(silent))), torch.zeros(()))})
+        return rewards
+
+    def sampling(self, mode: str, attempt: int = 0) -> Sampling:
+        """How completions are drawn; every rank, every generation and every attempt differently."""
+        args, rank = self.args, self.accelerator.process_index
+        generation = self.micro_step // (self.per_generation * args.num_iterations) if mode == "train" else -1
+        seed = crc32(repr((args.seed, generation, rank, attempt)).encode())
+        stop = frozenset({self.tokenizer.eos_token_id, self.tokenizer.pad_token_id} - {None})
+        return sampling_of(args, stop, seed)
 
     def windows(self, parts: list[Rollout], mode: str) -> list[Window]:
         """For each part, what its optimizer step holds over all parts and ranks."""
         per_window = self.per_window if mode == "train" else 1
-        counts = torch.tensor(
-            [
-                [sum(map(len, of)), sum(float(part.mask().sum()) for part in of)]
-                for of in (parts[at : at + per_window] for at in range(0, len(parts), per_window))
-            ],
-            device=self.accelerator.device,
-        )
-        counts = self.accelerator.reduce(counts, reduction="sum")
+        counts = torch.tensor([[len(part), float(part.mask.sum())] for part in parts], device=self.accelerator.device)
+        counts = self.accelerator.reduce(counts.view(-1, per_window, 2).sum(1), reduction="sum")
         longest = self.args.max_completion_length
         made = [Window(sequences, tokens, per_window, longest) for sequences, tokens in counts]
         return [made[at // per_window] for at in range(len(parts))]
@@ -269,7 +369,8 @@ class GRPOTrainer(Trainer):
 
     def score(self, model: nn.Module, rollout: Rollout) -> tuple[Tensor, Tensor, TokenScores]:
         """`[N, C]` log-probability and entropy of each token, and all that the scorer said."""
-        batch = rollout.batch(self.tokenizer.pad_token_id, self.shared).to(self.accelerator.device)
+        width = multiple_of(self.args.pad_to_multiple_of)
+        batch = rollout.batch(self.tokenizer.pad_token_id, self.shared, width).to(self.accelerator.device)
         request = ScoreRequest(
             batch.labels, temperature=self.args.temperature, router=bool(self.router_coefficient) and model.training
         )
@@ -283,61 +384,83 @@ class GRPOTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        args, rollout, window = self.args, inputs.rollout, inputs.window
+        rollout, training = inputs.rollout, model.training
         logps, entropy, scores = self.score(model, rollout)
-        old = logps.detach() if rollout.old_logps is None else rollout.old_logps
-        mask = rollout.mask().to(logps)
-        scored = Scored(logps, old, mask, rollout.advantages)
-        objective, average = LOSSES[args.loss_type]
-        per_token = objective(scored, args)
-        metrics = {"entropy": ((entropy * mask).sum(), mask.sum())}
-        if rollout.ref_logps is not None:
-            divergence = kl(logps, rollout.ref_logps, old if args.use_bias_correction_kl else None)
-            per_token = per_token + args.beta * divergence
-            metrics["kl"] = ((divergence * mask).sum(), mask.sum())
-        if args.entropy_coef:
-            per_token = per_token - args.entropy_coef * entropy
-        loss = (per_token * mask * average(mask, window)).sum() * self.accelerator.num_processes
-        low, high = clip_fractions(scored, args)
-        metrics |= {
-            "clip_ratio/low_mean": (low.sum(), mask.sum()),
-            "clip_ratio/high_mean": (high.sum(), mask.sum()),
-            "clip_ratio/region_mean": ((low + high).sum(), mask.sum()),
-        }
+        corrected = (
+            self.args.vllm_importance_sampling_correction
+            and self.other_sampler
+            and rollout.sampler_logps is not None
+        )  # fmt: skip
+        found = step(
+            logps, entropy, rollout, inputs.window, self.args, corrected,
+            self.entropy.coefficient if self.entropy.enabled else None,
+            self.entropy_threshold(entropy.detach(), rollout.mask),
+        )  # fmt: skip
+        loss = found.loss * self.accelerator.num_processes
         if scores.aux_loss is not None:
-            steps = self.current_gradient_accumulation_steps if model.training else 1
+            steps = self.current_gradient_accumulation_steps if training else 1
             loss = loss + self.router_coefficient * scores.aux_loss / steps
-            metrics["aux_loss"] = (scores.aux_loss, torch.ones_like(scores.aux_loss))
-        self.metrics["train" if model.training else "eval"].add(metrics)
+            found.shares["aux_loss"] = (scores.aux_loss, torch.ones_like(scores.aux_loss))
+        if training and self.entropy.enabled:
+            self.entropy.add(*found.shares["entropy"])
+        self.metrics["train" if training else "eval"].add(found.shares, found.smallest, found.largest)
         return (loss, scores) if return_outputs else loss
 
-    def _record_rollout(self, rewards: Tensor, ids: list[list[int]], finished: Tensor, group: int, mode: str) -> None:
-        """Add a generation to the metrics of the next log line. Rewards are those of all ranks."""
-        one = torch.ones((), device=rewards.device)
-        metrics = {}
-        for name, column in zip((reward.name for reward in self.rewards), rewards.unbind(1), strict=True):
-            known = column[~column.isnan()]
-            if len(known):
-                metrics[f"rewards/{name}/mean"] = (known.mean(), one)
-                metrics[f"rewards/{name}/std"] = (known.std() if len(known) > 1 else known.new_zeros(()), one)
-        total = weighted_sum(rewards, self.reward_weights.to(rewards.device))
-        metrics["reward"] = (total.nanmean(), one)
-        metrics["reward_std"] = (group_spread(total, group).mean(), one)
-        metrics["frac_reward_zero_std"] = (without_signal(total, group).mean(), one)
-        lengths = torch.tensor([float(len(each)) for each in ids], device=rewards.device)
-        count = one * len(ids)
-        metrics["completions/mean_length"] = (lengths.sum(), count)
-        metrics["completions/clipped_ratio"] = ((1 - finished).sum(), count)
-        if mode == "train":
-            metrics["num_tokens"] = (lengths.sum(), torch.zeros((), device=rewards.device))
-        smallest = {"completions/min_length": lengths.min()}
-        self.metrics[mode].add(metrics, smallest, {"completions/max_length": lengths.max()})
+    def entropy_threshold(self, entropy: Tensor, mask: Tensor) -> Tensor | None:
+        """The entropy that tokens of this micro-batch must have on any rank; None if all are learned."""
+        if self.args.top_entropy_quantile == 1:
+            return None
+        known = self.accelerator.pad_across_processes(entropy[mask > 0], dim=0, pad_index=-1)
+        known = self.accelerator.gather(known)
+        return entropy_threshold(known[known >= 0], self.args.top_entropy_quantile)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        start = time.perf_counter()
+        loss = super().training_step(*args, **kwargs)
+        self.step_seconds += time.perf_counter() - start
+        if self.accelerator.sync_gradients:
+            seconds = torch.tensor(self.step_seconds)
+            shares = {"step_time": (seconds, torch.ones(()))}
+            if self.entropy.enabled:
+                self.entropy.close_step(self.accelerator)
+                shares["entropy_coef"] = (torch.tensor(self.entropy.weight), torch.ones(()))
+            self.metrics["train"].add(shares)
+            self.step_seconds = 0.0
+        return loss
+
+    # ---- What is logged -------------------------------------------------------------------------------------------
+
+    def _add_notes(self, metrics: dict[str, float], mode: str) -> None:
+        """Add what rewards logged, whose names may differ from rank to rank."""
+        names = sorted(set(gather_object(list(metrics))))
+        self.metrics[mode].add(
+            {name: (torch.tensor(metrics.get(name, 0.0)), torch.tensor(float(name in metrics))) for name in names}
+        )
 
     def _count_tokens(self) -> int:
-        """Tokens drawn since the beginning of the run, by all ranks; kept in the trainer state, so that it resumes."""
+        """Tokens read and drawn since the beginning of the run, by all ranks; kept in the trainer state, so that it
+        resumes."""
         new = self.metrics["train"].flush(self.accelerator, ["num_tokens"]).get("num_tokens", 0)
         self.state.num_input_tokens_seen += int(new)
         return self.state.num_input_tokens_seen
+
+    def _show_completions(self) -> None:
+        """Show completions of all ranks, and write them to the run directory."""
+        tables = gather_object(self.shown)
+        self.shown = []
+        if tables and self.accelerator.is_main_process:
+            columns = joined(tables)
+            save_completions(completions_file(self.args.output_dir, self.state.global_step), columns)
+            print_completions(columns, self.args.num_completions_to_print, self.args.log_unique_prompts)
+
+    # twin: sternpost.sft.trainer.SFTTrainer.log
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:  # a line of training, not of an evaluation or the summary
+            tokens = self._count_tokens()
+            logs.update(self.metrics["train"].flush(self.accelerator), num_tokens=tokens)
+        if "loss" in logs or "train_runtime" in logs:
+            self._show_completions()
+        super().log(logs, start_time)
 
     # ---- Hooks of transformers.Trainer ----------------------------------------------------------------------------
 
@@ -348,6 +471,8 @@ class GRPOTrainer(Trainer):
             path = Path(resume) / STATE.format(rank=self.accelerator.process_index)
             state = torch.load(path, weights_only=False, map_location=self.accelerator.device)
             self.micro_step, self.waiting = state["micro_step"], state["waiting"]
+            self.further.taken, self.replay.groups = state["further"], state["replay"]
+            self.entropy.restore(state["entropy"])
         return super().train(resume, *args, **kwargs)
 
     def prediction_step(
@@ -369,13 +494,6 @@ class GRPOTrainer(Trainer):
         output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
         return output
 
-    # twin: sternpost.sft.trainer.SFTTrainer.log
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs:  # a line of training, not of an evaluation or the summary
-            tokens = self._count_tokens()
-            logs.update(self.metrics["train"].flush(self.accelerator), num_tokens=tokens)
-        super().log(logs, start_time)
-
     # twin: sternpost.sft.trainer.SFTTrainer.save_model
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         with nullcontext() if _internal_call else all_or_nothing(output_dir or self.args.output_dir):
@@ -387,7 +505,13 @@ class GRPOTrainer(Trainer):
         with all_or_nothing(checkpoint):
             checkpoint.mkdir(parents=True, exist_ok=True)
             used_up = self.micro_step % (self.per_generation * self.args.num_iterations) == 0
-            state = {"micro_step": self.micro_step, "waiting": [] if used_up else self.waiting}
+            state = {
+                "micro_step": self.micro_step,
+                "waiting": [] if used_up else self.waiting,
+                "further": self.further.taken,
+                "replay": self.replay.groups,
+                "entropy": self.entropy.state(),
+            }
             torch.save(state, checkpoint / STATE.format(rank=self.accelerator.process_index))
             super()._save_checkpoint(model, trial)
 
@@ -396,35 +520,3 @@ class GRPOTrainer(Trainer):
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> None:
         """Unknown before completions are generated; windows hold it."""
-
-
-def check_prompts(columns: list[str]) -> None:
-    """Raise unless rows have prompts."""
-    if "prompt" not in columns:
-        raise ValueError(
-            f"the train data set has the columns {', '.join(columns)}, but needs `prompt`: text or messages."
-        )
-
-
-def reward_weights(weights: list[float] | None, rewards: list[RewardFunction]) -> Tensor:
-    """`[K]`: the weight of each reward.
-
-    Raises:
-        ValueError: there are no rewards, or not as many weights.
-    """
-    if not rewards:
-        raise ValueError("`reward_funcs` is empty, so that there is nothing to learn from. Pass at least one function.")
-    if weights is not None and len(weights) != len(rewards):
-        raise ValueError(f"`reward_weights={weights}` has {len(weights)} values for {len(rewards)} reward functions.")
-    return torch.ones(len(rewards)) if weights is None else torch.tensor(weights, dtype=torch.float32)
-
-
-def grouped(prompts: list[list[int]]) -> list[Group]:
-    """Prompts that follow one another and are the same, as one group."""
-    groups: list[Group] = []
-    for prompt in prompts:
-        if groups and list(groups[-1].prompt) == prompt:
-            groups[-1] = Group(prompt, groups[-1].count + 1)
-        else:
-            groups.append(Group(prompt, 1))
-    return groups

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from ..data.batches import RowLengths, positions, predecessors
 from .attention import NAME, end_to_end, may_branch, may_keep_rows_apart, rows_arguments
 from .fused import score_fused
+from .head import Float32Head
 from .router import load_balancing_loss
 from .scores import IGNORE, LogitScale, ScoreRequest, TokenScores, score_plain
 from .tied import SharedGradient, shared_gradient
@@ -90,7 +91,7 @@ def score_hidden(
         before = predecessors(lengths).to(hidden.device, non_blocking=True)
         predicting = hidden[0].index_select(0, before[1:][keep[0]])
     options = (request.labels[:, 1:][keep], scale, request.temperature, request.objective, request.extras)
-    if type(head) is nn.Linear and not is_sharded(head.weight):
+    if type(head) in (nn.Linear, Float32Head) and not is_sharded(head.weight):
         loss, *stats = score_fused(predicting, head, *options, shared)
     else:
         loss, *stats = score_tiled(predicting, head, *options)

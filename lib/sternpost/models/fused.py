@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from .head import Float32Head
 from .scores import Extra, LogitScale, Objective
 from .tied import SharedGradient
 
@@ -308,6 +309,7 @@ def score_fused(
     weight, bias = head.weight, head.bias
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    dtype = torch.float32 if isinstance(head, Float32Head) else dtype
     options = (targets, scale, temperature, extras, dtype)
     with torch.autocast(device, enabled=False):
         if objective is None:

@@ -1,0 +1,111 @@
+"""Options of generation, which several configs have: what they can be, and what they ask a backend for."""
+
+import math
+from typing import Any, Literal
+
+from .backend import Sampling
+
+VLLMMode = Literal["server", "colocate"]
+VLLMModelImpl = Literal["vllm", "transformers"]
+
+OWN = "stop_token_ids"
+"""The key of `generation_kwargs` that every backend knows."""
+NAMED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "n", "logprobs")
+"""Keys that are options already, or decided by the trainer."""
+
+
+def check_generation(args: Any) -> None:
+    """Raise for options of generation that are out of range, or would do nothing."""
+    for name, least in (("num_generations", 2), ("num_generations_eval", 1), ("max_completion_length", 1),
+                        ("generation_slots", 1), ("vllm_tensor_parallel_size", 1)):  # fmt: skip
+        if getattr(args, name) < least:
+            raise ValueError(f"`{name}={getattr(args, name)}` must be at least {least}.")
+    for name in ("reward_timeout", "tool_timeout", "vllm_server_timeout", "max_tool_calling_iterations",
+                 "num_completions_to_print", "vllm_max_model_length"):  # fmt: skip
+        value = getattr(args, name, None)
+        if value is not None and not value > 0:
+            raise ValueError(f"`{name}={value}` must be positive, or None.")
+    if not (args.temperature > 0 and math.isfinite(args.temperature)):
+        raise ValueError(f"`temperature={args.temperature}` must be positive: completions have to differ.")
+    multiple = args.pad_to_multiple_of
+    if not (multiple in ("auto", None) or (isinstance(multiple, int) and multiple > 0)):
+        raise ValueError(f'`pad_to_multiple_of={multiple!r}` must be "auto", None or a positive integer.')
+    if not 0 < args.vllm_gpu_memory_utilization <= 1:
+        raise ValueError(f"`vllm_gpu_memory_utilization={args.vllm_gpu_memory_utilization}` is a share: above 0 to 1.")
+    if args.vllm_structured_outputs_regex is not None and not args.use_vllm:
+        raise ValueError("`vllm_structured_outputs_regex` is read by vLLM only. Set `use_vllm=True`, or leave it out.")
+    for key in args.generation_kwargs or {}:
+        if key in NAMED:
+            raise ValueError(f"`generation_kwargs` holds `{key}`, which is decided elsewhere. Set the option itself.")
+        if key != OWN and not args.use_vllm:
+            raise ValueError(
+                f"`generation_kwargs` holds `{key}`, which only vLLM knows. Set `use_vllm=True`; in this process "
+                f"there is `{OWN}`."
+            )
+    sampling_of(args, frozenset())  # which checks the rest
+
+
+def check_batches(args: Any) -> int:
+    """Micro-batches of a generation.
+
+    Raises:
+        ValueError: generations, optimizer steps and groups do not fit into each other.
+    """
+    batch, accumulated = args.per_device_train_batch_size, args.gradient_accumulation_steps
+    steps = args.steps_per_generation
+    if args.generation_batch_size is not None:
+        asked, rest = divmod(args.generation_batch_size, batch * args.world_size)
+        if rest or not asked:
+            raise ValueError(
+                f"`generation_batch_size={args.generation_batch_size}` is no multiple of the {batch * args.world_size} "
+                f"completions of a micro-batch (`per_device_train_batch_size={batch}`, {args.world_size} processes)."
+            )
+        if steps is not None and steps != asked:
+            raise ValueError(
+                f"`generation_batch_size={args.generation_batch_size}` means {asked} steps per generation, but "
+                f"`steps_per_generation={steps}`. Set one of them."
+            )
+        steps = asked
+    steps = accumulated if steps is None else steps
+    if steps < 1:
+        raise ValueError(f"`steps_per_generation={steps}` must be at least 1.")
+    if steps % accumulated and accumulated % steps:
+        raise ValueError(
+            f"`steps_per_generation={steps}` and `gradient_accumulation_steps={accumulated}` do not divide each other, "
+            "so that an optimizer step would hold pieces of generations. Make one a multiple of the other."
+        )
+    completions = batch * args.world_size * max(steps, accumulated)
+    if completions % args.num_generations:
+        raise ValueError(
+            f"A generation makes {completions} completions (`per_device_train_batch_size={batch}`, {args.world_size} "
+            f"processes, {max(steps, accumulated)} steps), which is no multiple of "
+            f"`num_generations={args.num_generations}`."
+        )
+    evaluated = args.per_device_eval_batch_size * args.world_size
+    if args.eval_strategy != "no" and evaluated % args.num_generations_eval:
+        raise ValueError(
+            f"An evaluation batch holds {evaluated} completions (`per_device_eval_batch_size="
+            f"{args.per_device_eval_batch_size}`, {args.world_size} processes), which is no multiple of "
+            f"`num_generations_eval={args.num_generations_eval}`."
+        )
+    return steps
+
+
+def sampling_of(args: Any, stop: frozenset[int], seed: int = 0) -> Sampling:
+    """What a config asks a backend for.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+    given = dict(args.generation_kwargs or {})
+    return Sampling(
+        max_tokens=args.max_completion_length,
+        temperature=args.temperature,
+        top_p=args.top_p,
+        top_k=args.top_k,
+        min_p=args.min_p or 0.0,
+        repetition_penalty=args.repetition_penalty,
+        stop=stop | frozenset(given.pop(OWN, ())),
+        seed=seed,
+        extra=given,
+    )

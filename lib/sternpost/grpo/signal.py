@@ -1,0 +1,61 @@
+"""Prompts whose completions all have the same reward teach nothing: others take their place."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..generation.trajectory import Trajectory
+from .advantages import group_spread, weighted_sum
+
+
+def silent_groups(rewards: Float[Tensor, "N K"], weights: Float[Tensor, "K"], group: int) -> list[int]:
+    """The groups, by number, whose completions all have the same reward and so no advantage."""
+    return (group_spread(weighted_sum(rewards, weights), group)[::group] < 1e-12).nonzero()[:, 0].tolist()
+
+
+class FurtherRows:
+    """Numbers of rows to try instead of others, in an order of their own; the same on all ranks."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rows, self.seed = rows, seed
+        self.taken = 0
+        """Of all epochs; kept in checkpoints."""
+
+    def take(self, count: int) -> Iterator[int]:
+        """The next ones."""
+        for number in range(self.taken, self.taken + count):
+            epoch, place = divmod(number, self.rows)
+            order = torch.Generator().manual_seed(self.seed + 1_000_003 * (epoch + 1))
+            yield int(torch.randperm(self.rows, generator=order)[place])
+        self.taken += count
+
+
+class Replay:
+    """The last groups with signal of this rank, to take the place of later ones without; each once."""
+
+    def __init__(self, size: int) -> None:
+        self.groups: deque[tuple[list[Trajectory], Float[Tensor, G]]] = deque(maxlen=size)
+
+    def exchange(
+        self, trajectories: Sequence[Trajectory], advantages: Float[Tensor, "N"], group: int
+    ) -> tuple[list[Trajectory], Float[Tensor, "N 1"]]:
+        """The trajectories, with kept groups, the newest first, in the places of those whose advantages are all zero,
+        and 1 for those that are replayed, else 0. Advantages are replaced in place, and groups with signal are kept.
+        """
+        found = list(trajectories)
+        replayed = torch.zeros(len(found), 1, device=advantages.device)
+        fresh = []
+        for at in range(0, len(found), group):
+            part = slice(at, at + group)
+            if advantages[part].any():
+                kept = [replace(each, environment=None, fields={}) for each in found[part]]
+                fresh.append((kept, advantages[part].clone()))
+            elif self.groups:
+                found[part], advantages[part] = self.groups.pop()
+                replayed[part] = 1
+        self.groups.extend(fresh)
+        return found, replayed
