@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sternpost.grpo.advantages import TINY, advantages, without_signal
+from sternpost.grpo.advantages import TINY, advantages
+from sternpost.rewards.groups import without_signal
 
 NAN = math.nan
 

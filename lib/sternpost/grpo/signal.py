@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..generation.trajectory import Trajectory
-from .advantages import group_spread, weighted_sum
+from ..rewards.groups import group_spread, weighted_sum
 
 
 def silent_groups(rewards: Float[Tensor, "N K"], weights: Float[Tensor, "K"], group: int) -> list[int]:

@@ -65,12 +65,8 @@ from ..models.reference import (
 from ..models.scores import Scorer, ScoreRequest, TokenScores
 from ..report.completions import completions_file, joined, print_completions, save_completions
 from ..rewards.judge import Judge, Reward
-from .advantages import advantages
-from .config import GRPOConfig
-from .correction import entropy_threshold
-from .entropy import EntropyControl
-from .generation import (
-    Generation,
+from ..rewards.judged import (
+    Judged,
     asked,
     completions_of,
     length_metrics,
@@ -78,6 +74,10 @@ from .generation import (
     table_of,
     token_count,
 )
+from .advantages import advantages
+from .config import GRPOConfig
+from .correction import entropy_threshold
+from .entropy import EntropyControl
 from .loss import Window
 from .rollout import MicroBatch, Rollout, rollout_of
 from .signal import FurtherRows, Replay, silent_groups
@@ -289,9 +289,9 @@ class GRPOTrainer(Trainer):
         return [MicroBatch(self.with_known_scores(part, mode), window)
                 for part, window in zip(known, self.windows(known, mode), strict=True)]  # fmt: skip
 
-    def generate(self, rows: list[dict[str, Any]], mode: str, attempt: int = 0) -> Generation:
+    def generate(self, rows: list[dict[str, Any]], mode: str, attempt: int = 0) -> Judged:
         """A completion for each row, judged."""
-        made = Generation(list(rows), self.trajectories(rows, self.sampling(mode, attempt)) if rows else [])
+        made = Judged(list(rows), self.trajectories(rows, self.sampling(mode, attempt)) if rows else [])
         group = self.args.num_generations if mode == "train" else self.args.num_generations_eval
         self.metrics[mode].add(
             *length_metrics(made.trajectories, self.accelerator.device, self.conversations is not None)
@@ -315,7 +315,7 @@ class GRPOTrainer(Trainer):
             return self.conversations.roll_out(self.backend, rows, sampling)
         return single_turn(self.backend, self.tokenize_prompts(rows), sampling)
 
-    def resample(self, made: Generation, rewards: Tensor, group: int) -> Tensor:
+    def resample(self, made: Judged, rewards: Tensor, group: int) -> Tensor:
         """Replace prompts whose completions all have the same reward; what is left after some rounds is kept."""
         first = self.accelerator.process_index * len(made.rows)
         for attempt in range(1, self.args.dynamic_sampling_rounds + 1):

@@ -1,4 +1,4 @@
-"""What was generated for some rows, judged; and what is logged of it."""
+"""What was generated for some rows, with its rewards; and what is logged of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ..generation.trajectory import Trajectory
 from ..metrics import Share
-from ..rewards.completions import Completion
-from .advantages import spread, weighted_sum, without_signal
+from .completions import Completion
+from .groups import spread, weighted_sum, without_signal
 
 
 @dataclass
-class Generation:
+class Judged:
     """Completions of some rows on this rank. Group by group, if the rows are."""
 
     rows: list[dict[str, Any]]
@@ -29,7 +29,7 @@ class Generation:
     metrics: dict[str, float] = field(default_factory=dict)
     """What they logged of all."""
 
-    def put(self, places: Sequence[int], others: "Generation") -> None:
+    def put(self, places: Sequence[int], others: "Judged") -> None:
         """Let others take the places of some completions."""
         for at, place in enumerate(places):
             self.rows[place], self.trajectories[place] = others.rows[at], others.trajectories[at]
@@ -106,7 +106,7 @@ def completions_of(rows: Sequence[Any], trajectories: Sequence[Trajectory], toke
     ]
 
 
-def table_of(made: Generation, advantages: Float[Tensor, "N"], names: Sequence[str], step: int) -> dict[str, list[Any]]:
+def table_of(made: Judged, advantages: Float[Tensor, "N"], names: Sequence[str], step: int) -> dict[str, list[Any]]:
     """The columns that are shown of a generation."""
     return {
         "step": [step] * len(made.rows),
