@@ -12,7 +12,7 @@ from .distribution import Distribution
 from .extract import extract
 from .facts import Problem, Snapshot
 from .findings import Finding, judge
-from .fragments import shortcomings, too_low
+from .fragments import overdue, shortcomings, too_low
 from .rules import Bump
 from .settings import Settings
 from .snapshot import parse, render
@@ -40,6 +40,8 @@ class Verdict:
     """Files that could not be read."""
     release: tuple[str, ...] = ()
     """Where changelog fragments or the version say less than the changes are."""
+    overdue: tuple[Problem, ...] = ()
+    """What was announced to go by the version that the package has now, and is still there."""
 
     @property
     def breaks(self) -> tuple[Finding, ...]:
@@ -57,7 +59,7 @@ class Verdict:
         """The exit code."""
         if self.problems:
             return UNREADABLE
-        return BROKEN if self.breaks or self.stale or self.entries or self.release else OK
+        return BROKEN if self.breaks or self.stale or self.entries or self.release or self.overdue else OK
 
 
 def check(settings: Settings, today: date | None = None) -> Verdict:
@@ -76,8 +78,8 @@ def check(settings: Settings, today: date | None = None) -> Verdict:
         )
     old, new = load(baseline, settings), extract(settings)
     allowances = read_allowances(settings.exceptions, settings.shown(settings.exceptions))
-    findings = judge(compare(old, new, version_of(settings)))
     version = version_of(settings)
+    findings = judge(compare(old, new, version))
     standing, allowed, entries = apply(findings, allowances, today or date.today(), version)
     verdict = Verdict(
         baseline=baseline.stem,
@@ -86,6 +88,7 @@ def check(settings: Settings, today: date | None = None) -> Verdict:
         stale=None if new.problems else staleness(settings, new),
         entries=tuple(entries),
         problems=new.problems,
+        overdue=tuple(overdue(new, version)) if version is not None else (),
     )
     folder = settings.root / "changelog.d"
     standing_bump = replace(verdict, allowed=()).bump  # what is allowed needs no other version, but has to be told

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from .scan import command as scan_command
 
+_FORMATS = ("text", "json", "markdown", "sarif", "github", "html")
+"""Those of `report.FORMATS`, which is loaded only to write one."""
+
 EPILOG = "The package is the one of the pyproject.toml here or above; `[tool.<name>.guard]` there says what is public."
 
 
@@ -36,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     snapshot.add_argument("--output", metavar="FILE", help="write there instead; `-` for the terminal")
     snapshot.set_defaults(run=_snapshot)
     check = commands.add_parser("check", help="compare this tree with the newest frozen snapshot")
-    check.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for machines")
+    _add_format(check)
+    witness = "run a consumer of each break on the last release (or on PATH, a wheel or folder of it) and on this tree"
+    check.add_argument("--witness", nargs="?", const=True, metavar="PATH", help=witness)
     check.set_defaults(run=_check)
     freeze = commands.add_parser("freeze", help="keep next.txt as the snapshot of a release")
     freeze.add_argument("version", metavar="VERSION", help="the release, 0.1.0 say")
@@ -44,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     diff = commands.add_parser("diff", help="compare any two versions of a package")
     diff.add_argument("old", metavar="OLD", help="a directory, an archive, name==version, installed name, git:REVISION")
     diff.add_argument("new", metavar="NEW", help="the same; or a snapshot file")
-    diff.add_argument("--format", choices=("text", "json"), default="text", help="for people, or for machines")
+    _add_format(diff)
     diff.set_defaults(run=_diff)
     twins = commands.add_parser("twins", help="check that registered copies differ only as accepted")
     twins.add_argument("pair", nargs="*", metavar="PATH", help="with --accept: the two functions of one pair")
@@ -57,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--package", type=Path, metavar="PATH", help="directory of the package to look at")
         command.add_argument("--snapshots", type=Path, metavar="PATH", help="directory of the snapshots")
     return parser
+
+
+def _add_format(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--format", choices=_FORMATS, default="text", help="for people, pages, code hosts or machines")
 
 
 def _snapshot(arguments: argparse.Namespace) -> int:
@@ -84,7 +93,12 @@ def _check(arguments: argparse.Namespace) -> int:
     from .report import FORMATS
     from .settings import find_settings
 
-    verdict = check(find_settings(arguments.package, arguments.snapshots))
+    settings = find_settings(arguments.package, arguments.snapshots)
+    verdict = check(settings)
+    if arguments.witness:
+        from .witness import with_witnesses
+
+        verdict = with_witnesses(verdict, settings, None if arguments.witness is True else Path(arguments.witness))
     sys.stdout.write(FORMATS[arguments.format](verdict).rstrip("\n") + "\n")
     return verdict.code
 
@@ -131,7 +145,7 @@ def _freeze(arguments: argparse.Namespace) -> int:
     if snapshot.problems:
         raise GuardError(f"{snapshot.problems[0]}; what cannot be read cannot be promised.")
     if late := overdue(snapshot, version):
-        raise GuardError(" ".join(late))
+        raise GuardError(" ".join(map(str, late)))
     if (stale := staleness(settings, snapshot)) is not None:
         print(f"guard: {stale}", file=sys.stderr)
         return 1

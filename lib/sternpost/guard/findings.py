@@ -1,12 +1,25 @@
 """Changes judged by the rules: what a person has to know about each, in one place."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .changes import Change
 from .facts import EXPERIMENTAL, INTERNAL, NAMES, Fact, Origin
 from .foreign import foreign_base
 from .rules import Bump, Rule, all_rules
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A consumer that was run on both sides of a break: `before` and `after` are its errors, None where it works."""
+
+    snippet: str
+    before: str | None
+    after: str | None
+
+    @property
+    def confirms(self) -> bool:
+        return self.before is None and self.after is not None
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,9 @@ class Finding:
     tier: str = "stable"
     also: tuple[str, ...] = ()
     """Other subjects that the same cause breaks."""
+    change: Change | None = field(default=None, compare=False, repr=False)
+    """The first of the changes with this cause."""
+    witness: Witness | None = None
 
     @property
     def blocking(self) -> bool:
@@ -105,6 +121,7 @@ def _finding(rule: Rule, change: Change) -> Finding:
         new_at=new.origin if new and new.origin else change.near,
         tier=change.tier,
         also=change.also if change.kind in (*NAMES, "key", "metric") else (),
+        change=change,
     )
 
 

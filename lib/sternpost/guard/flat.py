@@ -23,7 +23,7 @@ Causes = set[tuple[str, tuple[str, str, str]]]
 
 
 def flat_changes(old: Snapshot, new: Snapshot, touched: set[str]) -> Iterator[Change]:
-    """Lost, new and changed promises of rooms, commands and the distribution, as far as facts of their owners differ."""
+    """Lost, new and changed promises of rooms, commands and the distribution, where facts of their owners differ."""
     for kind in FLAT:
         for owner in sorted({*old.owners(kind), *new.owners(kind)} & touched):
             if kind in _OF_OBJECTS and owner in old.names:

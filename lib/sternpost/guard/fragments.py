@@ -5,7 +5,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from .facts import Snapshot
+from .facts import Problem, Snapshot
 from .rules import Bump
 
 KINDS: dict[str, Bump] = {
@@ -38,15 +38,15 @@ def asked(baseline: str, version: str) -> Bump | None:
     return "minor" if after != before or (before[0] == 0) else "patch"
 
 
-def overdue(snapshot: Snapshot, version: str) -> list[str]:
+def overdue(snapshot: Snapshot, version: str) -> list[Problem]:
     """Deprecations that should be gone by a version."""
     found = []
     for fact in snapshot.kind("deprecation"):
+        until = fact.get("until")
         try:
-            if Version(fact.get("until") or version) < Version(version) or fact.get("until") == version:
-                found.append(
-                    f"{fact.origin}: `{fact.path}` was to go by {fact.get('until')}. Remove it, or move its end."
-                )
+            if until is not None and fact.origin is not None and Version(until) <= Version(version):
+                message = f"`{fact.path}` was to go by {until}. Remove it, or move its end."
+                found.append(Problem(fact.origin, message))
         except InvalidVersion:
             continue
     return found

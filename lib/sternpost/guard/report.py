@@ -1,11 +1,14 @@
-"""A verdict as text for people and as JSON for machines. A further format is one function in `FORMATS`."""
+"""A verdict as text for people and as JSON for machines; the other formats of `FORMATS` are in `report_hosts`."""
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 
 from .check import Verdict
 from .facts import Origin
 from .findings import Finding
+from .report_hosts import as_github, as_html, as_markdown, as_sarif
+from .report_words import allow_line, summary, witnessed
 
 MAX_NEW = 12
 """New things are listed up to this many, then counted."""
@@ -18,11 +21,12 @@ def as_text(verdict: Verdict) -> str:
     blocks += [f"stale  {verdict.stale}"] if verdict.stale else []
     blocks += [f"exception  {problem}" for problem in verdict.entries]
     blocks += [f"release  {message}" for message in verdict.release]
+    blocks += [f"overdue  {problem}" for problem in verdict.overdue]
     blocks += [f"allowed  {finding.rule}: {finding.says}" for finding in verdict.allowed]
     rest = [finding for finding in verdict.findings if not finding.blocking]
     blocks += ["\n".join(_note(finding) for finding in rest[:MAX_NEW])] if rest else []
     blocks += [f"... and {len(rest) - MAX_NEW} more that break nobody."] if len(rest) > MAX_NEW else []
-    return "\n\n".join([*blocks, _summary(verdict)]) + "\n"
+    return "\n\n".join([*blocks, summary(verdict)]) + "\n"
 
 
 def _block(finding: Finding) -> str:
@@ -33,7 +37,10 @@ def _block(finding: Finding) -> str:
     lines.append(f"  new:    {finding.new or '-'}{_place(finding.new_at)}")
     lines.append(f"  hit:    {finding.hit}")
     lines.append(f"  soften: {finding.soften}")
-    lines.append(f'  allow:  rule = "{finding.rule}", subject = {json.dumps(finding.subject)}')
+    lines.append(f"  allow:  {allow_line(finding)}")
+    if finding.witness is not None:
+        lines.append(f"  witness: {witnessed(finding.witness)}")
+        lines += [f"    | {line}" for line in finding.witness.snippet.splitlines()]
     return "\n".join(lines)
 
 
@@ -49,18 +56,6 @@ def _place(origin: Origin | None) -> str:
     return f"   ({origin})" if origin is not None else ""
 
 
-def _summary(verdict: Verdict) -> str:
-    if verdict.problems:
-        state = "cannot tell: not everything could be read"
-    elif verdict.code:
-        state = "not releasable as it is"
-    else:
-        state = "nothing that was promised is broken"
-    breaks = f"{len(verdict.breaks)} break{'s' if len(verdict.breaks) != 1 else ''}"
-    counts = f"{breaks} and {len(verdict.allowed)} allowed since {verdict.baseline}"
-    return f"guard: {state} ({counts}; needs a {verdict.bump} release)"
-
-
 def as_json(verdict: Verdict) -> str:
     """The same as data. `format` rises when a key changes its meaning or goes."""
     return json.dumps(
@@ -73,6 +68,7 @@ def as_json(verdict: Verdict) -> str:
             "allowed": [_finding(finding) for finding in verdict.allowed],
             "stale": verdict.stale,
             "release": list(verdict.release),
+            "overdue": [{"at": _origin(p.origin), "message": p.message} for p in verdict.overdue],
             "exceptions": [{"at": _origin(p.origin), "message": p.message} for p in verdict.entries],
             "problems": [{"at": _origin(p.origin), "message": p.message} for p in verdict.problems],
         },
@@ -95,6 +91,7 @@ def _finding(finding: Finding) -> dict[str, object]:
         "new": finding.new,
         "old_at": _origin(finding.old_at),
         "new_at": _origin(finding.new_at),
+        "witness": asdict(finding.witness) | {"confirms": finding.witness.confirms} if finding.witness else None,
     }
 
 
@@ -102,4 +99,11 @@ def _origin(origin: Origin | None) -> dict[str, object] | None:
     return {"file": origin.file, "line": origin.line} if origin is not None else None
 
 
-FORMATS: dict[str, Callable[[Verdict], str]] = {"text": as_text, "json": as_json}
+FORMATS: dict[str, Callable[[Verdict], str]] = {
+    "text": as_text,
+    "json": as_json,
+    "markdown": as_markdown,
+    "sarif": as_sarif,
+    "github": as_github,
+    "html": as_html,
+}

@@ -103,7 +103,7 @@ class Recorded(Snapshot):
         vars(self).update(problems=(), unreadable=frozenset(), lines=lines, index=index, file=file, first=first)
 
     @cached_property
-    def facts(self) -> tuple[Fact, ...]:  # type: ignore[override]
+    def facts(self) -> tuple[Fact, ...]:
         return tuple(sorted((fact for kind in self.index for fact in self.kind(kind)), key=lambda fact: fact.key))
 
     @cached_property
