@@ -74,8 +74,10 @@ def save_completions(path: str | Path, columns: Columns) -> None:
     arrays = {}
     for name, values in columns.items():
         found = [stored(name, value) for value in values]
+        numbers = [value for value in found if value is not None]
+        kind = pyarrow.float64() if numbers and all(type(value) is float for value in numbers) else None
         try:
-            arrays[name] = pyarrow.array(found, from_pandas=True)  # not-a-number is null
+            arrays[name] = pyarrow.array(found, kind, from_pandas=True)  # not-a-number is null
         except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
             kinds = ", ".join(sorted({type(value).__name__ for value in found}))
             raise ValueError(
