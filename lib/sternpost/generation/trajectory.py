@@ -11,14 +11,16 @@ class Trajectory:
     prompt: list[int]
     ids: list[int]
     """All tokens after the prompt."""
-    logps: list[float]
-    """What the sampler says of each token; 0 for tokens that were not drawn."""
+    logps: list[float] | None
+    """What the sampler says of each token; 0 for tokens that were not drawn. None where it says nothing."""
     drawn: list[bool]
     """Whether the policy drew the token; those of tools and of the template are not learned."""
     finished: bool
     """It ended by itself, not because it was long enough."""
     messages: list[dict[str, Any]] | None = None
     """The completion as messages, where it has several turns; None where decoding its tokens says all."""
+    prompt_messages: list[dict[str, Any]] | None = None
+    """The prompt as messages, where an environment had a part in it; None where it is that of the row."""
     tool_calls: int = 0
     tool_failures: int = 0
     environment: Any = None
@@ -27,8 +29,9 @@ class Trajectory:
     """What else reward functions are told of it, by name."""
 
     def __post_init__(self) -> None:
-        if not len(self.ids) == len(self.logps) == len(self.drawn):
+        logps = self.drawn if self.logps is None else self.logps
+        if not len(self.ids) == len(logps) == len(self.drawn):
             raise ValueError(
-                f"a trajectory has {len(self.ids)} tokens, {len(self.logps)} log-probabilities and {len(self.drawn)} "
+                f"a trajectory has {len(self.ids)} tokens, {len(logps)} log-probabilities and {len(self.drawn)} "
                 "marks of what was drawn. Give one of each for every token."
             )

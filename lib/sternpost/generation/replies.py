@@ -1,0 +1,83 @@
+"""What a model generated -> a message, and the calls of tools in it.
+
+The tokenizer says how, by its `response_template` (transformers), if it has one. Without one, calls are what stands as
+JSON between `<tool_call>` and `</tool_call>`, as Hermes, Qwen 2.5 and Qwen 3 write them. Calls inside of reasoning,
+before `</think>`, are none.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from .tools import Schema, ToolCall
+
+CALL = re.compile(r"\s*<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
+THOUGHT = "</think>"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A message of the model."""
+
+    message: dict[str, Any]
+    calls: list[ToolCall]
+
+
+def parse_reply(
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: Sequence[int],
+    ids: Sequence[int],
+    stop: frozenset[int],
+    tools: Sequence[Schema],
+) -> Reply:
+    """The message of some generated tokens, which follow those of `prompt`."""
+    own = ids[:-1] if ids and ids[-1] in stop else ids
+    if getattr(tokenizer, "response_template", None) is None:
+        return parse_hermes(tokenizer.decode(own), tokenizer.decode(own, skip_special_tokens=True))
+    try:
+        message = tokenizer.parse_response(list(ids), prefix=list(prompt), tools=list(tools))
+    except (ValueError, KeyError, TypeError) as error:
+        content = {"role": "assistant", "content": tokenizer.decode(own, skip_special_tokens=True)}
+        return Reply(content, [ToolCall("unreadable", {}, numbered(0), f"the reply cannot be read: {error}")])
+    calls = [call_of(entry, at) for at, entry in enumerate(message.get("tool_calls") or [])]
+    return Reply({"role": "assistant", "content": "", **message}, calls)
+
+
+def parse_hermes(text: str, plain: str) -> Reply:
+    """A reply with calls as JSON between tags; `plain` is the text without special tokens."""
+    before, thought, said = text.rpartition(THOUGHT)
+    calls = []
+    for at, found in enumerate(CALL.finditer(said)):
+        try:
+            calls.append(call_of(json.loads(found[1]), at))
+        except json.JSONDecodeError as error:
+            calls.append(ToolCall("unreadable", {}, numbered(at), f"the call is no JSON: {error}"))
+    if not calls:
+        return Reply({"role": "assistant", "content": plain}, [])
+    content = before + thought + CALL.sub("", said)
+    return Reply({"role": "assistant", "content": content, "tool_calls": [call.message() for call in calls]}, calls)
+
+
+def call_of(entry: Any, at: int) -> ToolCall:
+    """A call as templates and models write it: a name and arguments, inside of `function` or not."""
+    entry = entry.get("function", entry) if isinstance(entry, dict) else {}
+    name, arguments = entry.get("name"), entry.get("arguments", entry.get("parameters"))
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except json.JSONDecodeError:
+            return ToolCall(str(name), {}, numbered(at), f"the arguments are no JSON: {arguments!r}")
+    arguments = {} if arguments is None else arguments
+    if not isinstance(name, str) or not name or not isinstance(arguments, dict):
+        way_out = 'write {"name": ..., "arguments": {...}}'
+        return ToolCall("unreadable", {}, numbered(at), f"a call needs a name and its arguments by name: {way_out}")
+    return ToolCall(name, arguments, numbered(at))
+
+
+def numbered(at: int) -> str:
+    """Nine letters and digits, as some templates ask for."""
+    return f"call{at:05d}"
