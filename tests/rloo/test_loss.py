@@ -17,17 +17,19 @@ REWARDS = st.sampled_from([0.0, 1.0, -0.5, 3.0, math.nan])
 @settings(max_examples=80, deadline=None)
 @given(group=st.integers(2, 4), groups=st.integers(1, 3), data=st.data(), normalize=st.booleans())
 def test_each_is_compared_with_the_others_of_its_prompt(group, groups, data, normalize):
-    """The mean leaves the completion itself out, and those without a reward."""
+    """The mean leaves the completion itself out, and those without a reward, which are worth nothing."""
     rewards = [data.draw(REWARDS) for _ in range(group * groups)]
     expected = []
     for at, own in enumerate(rewards):
         start = at - at % group
         others = [rewards[i] for i in range(start, start + group) if i != at and not math.isnan(rewards[i])]
-        expected.append(0.0 if math.isnan(own) or not others else own - sum(others) / len(others))
-    if normalize:
-        mean = sum(expected) / len(expected)
-        spread = math.sqrt(sum((value - mean) ** 2 for value in expected) / (len(expected) - 1))
+        expected.append(math.nan if math.isnan(own) or not others else own - sum(others) / len(others))
+    known = [value for value in expected if not math.isnan(value)]
+    if normalize and known:
+        mean = sum(known) / len(known)
+        spread = math.sqrt(sum((value - mean) ** 2 for value in known) / max(len(known) - 1, 1))
         expected = [(value - mean) / (spread + TINY) for value in expected]
+    expected = [0.0 if math.isnan(value) else value for value in expected]
     found = leave_one_out(torch.tensor(rewards).double(), group, normalize)
     assert found.tolist() == pytest.approx(expected, abs=1e-9)
 
