@@ -76,6 +76,24 @@ def test_what_rewards_log():
         assert found.metrics == {"odd": 1.5}
 
 
+def test_two_rewards_may_log_the_same():
+    """The later one puts its name before the column; a metric is the mean of both."""
+
+    def logs(completions, log_extra, log_metric):
+        log_extra("length", [1, 2, 3])
+        log_metric("odd", 1)
+        return [0.0] * 3
+
+    async def logs_too(completions, log_extra, log_metric):
+        log_extra("length", [4, 5, 6])
+        log_metric("odd", 2)
+        return [0.0] * 3
+
+    found = Judge([logs, logs_too])(ROWS, trajectories(), COMPLETIONS)
+    assert found.columns == {"length": [1, 2, 3], "logs_too/length": [4, 5, 6]}
+    assert found.metrics == {"odd": 1.5}
+
+
 @pytest.mark.parametrize(
     ("column", "values", "message"),
     [

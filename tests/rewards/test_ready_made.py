@@ -25,7 +25,9 @@ from sternpost.rewards.math import accuracy_reward, reasoning_accuracy_reward
         ("<think>b", 0),
         ("<think>a</think>b<think>c</think>", 0),
         ("<think><think>a</think>b", 0),
-        ("<think>a</think>b</think>", 0),
+        ("<think>a</think>b</think>", 1),
+        (" <think>a</think>b", 0),
+        ("", 0),
     ],
 )
 def test_one_thought_at_the_start(text, reward):
@@ -35,9 +37,11 @@ def test_one_thought_at_the_start(text, reward):
 
 
 def test_repetition():
-    """By hand: 'a b a b a' has the pairs ab ba ab ba, two of four different."""
+    """By hand: 1 2 1 2 1 has the pairs 12 21 12 21, two of four different; 7 7 7 7 one of three."""
     reward = get_repetition_penalty_reward(ngram_size=2, max_penalty=-1.0)
-    assert reward(["a b a b a", "a b c d", "a", "A b a B a"]) == [-0.5, 0.0, 0.0, -0.5]
+    ids = [[1, 2, 1, 2, 1], [1, 2, 3, 4], [1], [], [7, 7, 7, 7]]
+    assert reward(completion_ids=ids) == pytest.approx([-0.5, 0.0, 0.0, 0.0, -2 / 3])
+    assert get_repetition_penalty_reward(3, -0.5)(completion_ids=[[7] * 5]) == pytest.approx([-0.5 * 2 / 3])
     for options in ({"max_penalty": 1.0}, {"ngram_size": 0}):
         with pytest.raises(ValueError, match=f"`{next(iter(options))}="):
             get_repetition_penalty_reward(**options)
@@ -75,7 +79,24 @@ def test_answers_are_compared_by_value():
     assert accuracy_reward(completions, [r"$\frac{1}{2}$"] * 4 + ["what?"]) == [1.0, 1.0, 0.0, 0.0, None]
 
 
+def test_what_was_read_is_logged():
+    """Of solution and answer, as text; None where nothing was read."""
+    logged = {}
+    accuracy_reward([r"\boxed{4}", "4"], ["$4$", "what?"], log_extra=logged.__setitem__)
+    assert logged == {
+        "solution": ["$4$", "what?"],
+        "gold_parsed": ["[4, '4']", None],
+        "answer_parsed": ["[4, '4']", None],
+    }
+    reasoning_accuracy_reward([r"<think>\boxed{4}", "</think>4"], ["$4$"] * 2, log_extra=logged.__setitem__)
+    assert logged["answer_parsed"] == [None, None]
+
+
 def test_only_what_follows_the_reasoning_counts():
     """Reasoning that never ends gets nothing."""
-    completions = [r"<think>\boxed{3}</think>\boxed{4}", r"<think>\boxed{4}"]
-    assert reasoning_accuracy_reward(completions, ["$4$", "$4$"]) == [1.0, 0.0]
+    completions = [r"<think>\boxed{3}</think>\boxed{4}", r"<think>\boxed{4}", r"</think>\boxed{4}</think>\boxed{3}"]
+    assert reasoning_accuracy_reward(completions, ["$4$"] * 3) == [1.0, 0.0, 0.0]
+    others = [r"[/THINK]\boxed{4}", r"[/THINK]\boxed{3}</think>\boxed{4}", r"</think>\boxed{4}"]
+    assert reasoning_accuracy_reward(others, ["$4$"] * 3, reasoning_delimiters=["[/THINK]"]) == [1.0, 0.0, 0.0]
+    assert reasoning_accuracy_reward(others, ["$4$"] * 3, ["[/THINK]", "</think>"]) == [1.0, 1.0, 1.0]
+    assert reasoning_accuracy_reward(completions, ["what?"] * 3) == [None, 0.0, None]

@@ -63,7 +63,7 @@ def function_of(module: str, name: str) -> RewardFunction:
 def judged(function: RewardFunction, columns: dict[str, Any]) -> dict[str, Any]:
     """What a function returns and logs."""
     notes = Notes(max((len(values) for values in columns.values() if isinstance(values, list)), default=0), ())
-    arguments = columns | {"log_extra": notes.log_extra, "log_metric": notes.log_metric}
+    arguments = columns | notes.functions()
     function.check(list(arguments))
     found = function.call(**function.accepted(arguments))
     if inspect.isawaitable(found):

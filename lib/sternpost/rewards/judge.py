@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..generation.trajectory import Trajectory
 from .completions import Completion
 from .models import RewardModel
-from .notes import Notes
+from .notes import Notes, all_columns, all_metrics
 from .run import RewardFunction, Rewards
 
 logger = logging.getLogger(__name__)
@@ -121,24 +121,25 @@ class Judge:
             RuntimeError: a function raised.
             TypeError, ValueError: it returned something else than a number or None for each completion.
         """
-        count, notes = len(completions), Notes(len(completions), self.names)
+        count = len(completions)
+        notes = {function.name: Notes(count, self.names) for function in self.functions.values()}
         arguments = self.columns(rows, trajectories) | {
             "prompts": [row["prompt"] for row in rows],
             "completions": list(completions),
             "completion_ids": [trajectory.ids for trajectory in trajectories],
             "trainer_state": trainer_state,
-            "log_extra": notes.log_extra,
-            "log_metric": notes.log_metric,
         }
         if self.has_environments:
             arguments["environments"] = [trajectory.environment for trajectory in trajectories]
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
-        calls = {at: function.start(arguments) for at, function in self.functions.items()}
+        calls = {
+            at: function.start(arguments | notes[function.name].functions()) for at, function in self.functions.items()
+        }
         found: dict[int, Rewards] = {at: model(rows, completions) for at, model in self.models.items()}
         found |= {at: call.rewards(count, deadline, self.timeout) for at, call in calls.items()}
         table = [[math.nan if value is None else value for value in found[at]] for at in range(len(self.names))]
         rewards = torch.tensor(table, dtype=torch.float32).T.contiguous()
-        return Judgement(rewards, self.names, dict(notes.columns), notes.metrics())
+        return Judgement(rewards, self.names, all_columns(notes), all_metrics(notes))
 
     def columns(self, rows: Sequence[Mapping[str, Any]], trajectories: Sequence[Trajectory]) -> dict[str, list[Any]]:
         """What is known of each completion: the columns of the data set, and over them the fields of roll-outs."""

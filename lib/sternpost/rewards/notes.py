@@ -1,6 +1,6 @@
 """What reward functions say of a batch besides their rewards: extra columns and metrics."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 COLUMNS = ("step", "prompt", "completion", "reward", "advantage")
@@ -8,12 +8,16 @@ COLUMNS = ("step", "prompt", "completion", "reward", "advantage")
 
 
 class Notes:
-    """Takes down, for one batch of `count` completions, what rewards log through `log_extra` and `log_metric`."""
+    """Takes down what a reward logs of a batch of `count` completions, through `log_extra` and `log_metric`."""
 
     def __init__(self, count: int, taken: Collection[str]) -> None:
         self.count, self.taken = count, {*taken, *COLUMNS}
         self.columns: dict[str, list[Any]] = {}
         self.values: dict[str, list[float]] = {}
+
+    def functions(self) -> dict[str, Callable[..., None]]:
+        """What the reward is given."""
+        return {"log_extra": self.log_extra, "log_metric": self.log_metric}
 
     def log_extra(self, column: str, values: Sequence[Any]) -> None:
         """One more column of the completions table.
@@ -49,4 +53,26 @@ class Notes:
         self.values.setdefault(name, []).append(number)
 
     def metrics(self) -> dict[str, float]:
-        return {name: sum(values) / len(values) for name, values in list(self.values.items())}
+        return mean_of_each(self.values)
+
+
+def all_columns(notes: Mapping[str, Notes]) -> dict[str, list[Any]]:
+    """The columns of all rewards by their names; where several have one, later ones put their name before it."""
+    found: dict[str, list[Any]] = {}
+    for reward, own in notes.items():
+        for column, values in list(own.columns.items()):
+            found[f"{reward}/{column}" if column in found else column] = values
+    return found
+
+
+def all_metrics(notes: Mapping[str, Notes]) -> dict[str, float]:
+    """The metrics of all rewards; one that several log is averaged."""
+    values: dict[str, list[float]] = {}
+    for own in notes.values():
+        for name, each in list(own.values.items()):
+            values.setdefault(name, []).extend(each)
+    return mean_of_each(values)
+
+
+def mean_of_each(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    return {name: sum(each) / len(each) for name, each in list(values.items())}
