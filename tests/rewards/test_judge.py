@@ -1,12 +1,15 @@
 """All rewards of a run, asked at once: what they are given, what comes out, and what cannot be."""
 
+import asyncio
 import logging
 import math
+import threading
 from functools import partial
 
 import pytest
 import torch
 
+from sternpost.generation.tools import Calls
 from sternpost.generation.trajectory import Trajectory
 from sternpost.rewards import get_cosine_scaled_reward
 from sternpost.rewards.judge import Judge
@@ -143,8 +146,51 @@ def test_environments_judge_what_happened_in_them():
     expected = torch.tensor([[0.0, 0.5, math.nan], [1.0, math.nan, 2.0], [0.0, math.nan, math.nan]])
     torch.testing.assert_close(found.rewards, expected, equal_nan=True)
     assert Judge(None, environments=[Maze])(ROWS, trajectories(places), COMPLETIONS).names == ["Maze"]
+    places[0].reward = "high"
+    with pytest.raises(TypeError, match="the reward `Maze` is 'high' for completion 0"):
+        judge(ROWS, trajectories(places), COMPLETIONS)
     with pytest.raises(ValueError, match="`reward_funcs` is empty"):
         Judge(None, environments=[Silent])
+
+
+def test_an_environment_that_fails_costs_its_reward_only(caplog):
+    """The log says which and why; if all fail, it is an error."""
+
+    class Fragile:
+        def __init__(self, error=None):
+            self.error = error
+
+        def get_reward(self):
+            if self.error:
+                raise self.error
+            return 1.0
+
+    judge = Judge(None, environments=[Fragile])
+    with caplog.at_level(logging.WARNING):
+        found = judge(ROWS, trajectories([Fragile(), Fragile(KeyError("door")), Fragile()]), COMPLETIONS)
+    assert found.rewards.isnan().tolist() == [[False], [True], [False]]
+    assert "`get_reward()` of the environment `Fragile` failed with KeyError: 'door'" in caplog.text
+    assert "not given for completion 1" in caplog.text
+    with pytest.raises(RuntimeError, match=r"failed with KeyError: 'door'\. So did all others"):
+        judge(ROWS, trajectories([Fragile(KeyError("door"))] * 3), COMPLETIONS)
+
+
+def test_environments_are_asked_where_their_methods_run():
+    """In the event loop that opened what they hold, and else in this thread."""
+    calls = Calls()
+    opened = calls.loop
+
+    class Held:
+        async def get_reward(self):
+            return asyncio.get_running_loop() is opened
+
+    class Bound:
+        def get_reward(self):
+            return threading.current_thread() is threading.main_thread()
+
+    judge = Judge(None, environments=[Held, Bound], calls=calls)
+    found = judge(ROWS, trajectories([Held(), Held(), Bound()]), COMPLETIONS)
+    assert found.rewards.nansum(1).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_names_of_rewards_differ():

@@ -81,7 +81,7 @@ def test_each_sequence_has_its_own_reward(data, make, shared, room, monkeypatch)
     assert reward.shared is shared
     assert not model.training
     expected = alone(own, ids_of(rows, completions, tokenizer))
-    assert reward(rows, completions) == pytest.approx(expected, abs=1e-4)
+    assert reward([row["prompt"] for row in rows], completions) == pytest.approx(expected, abs=1e-4)
     assert len({round(each, 4) for each in expected}) == len(TEXTS)  # else nothing would tell them apart
 
 
@@ -94,7 +94,7 @@ def test_a_tokenizer_without_a_pad_token_uses_the_end_token():
     own.config.pad_token_id = tokenizer.eos_token_id
     rows, completions = texts()
     expected = alone(own, ids_of(rows, completions, tokenizer))
-    assert RewardModel.of(model, tokenizer)(rows, completions) == pytest.approx(expected, abs=1e-4)
+    assert RewardModel.of(model, tokenizer)(PROMPTS, completions) == pytest.approx(expected, abs=1e-4)
     tokenizer.pad_token = tokenizer.eos_token = None
     with pytest.raises(ValueError, match=r"`Qwen3ForSequenceClassification` .* neither a pad token nor an end token"):
         RewardModel.of(decoder(), tokenizer)
@@ -105,8 +105,7 @@ def test_what_the_assistant_began_is_gone_on_with():
     model, tokenizer = decoder(), tiny.tokenizer()
     reward = RewardModel.of(model, tokenizer)
     ask = {"role": "user", "content": "the ship"}
-    begun = [{"prompt": [ask, {"role": "assistant", "content": "one "}]}]
-    whole = [{"prompt": [ask]}]
+    begun, whole = [[ask, {"role": "assistant", "content": "one "}]], [[ask]]
     said = [[{"role": "assistant", "content": "two"}]]
     assert reward(begun, said) == reward(whole, [[{"role": "assistant", "content": "one two"}]])
     assert reward(begun, said) != reward(whole, said)
@@ -153,8 +152,8 @@ def test_an_adapter_is_merged(tmp_path):
     expected = alone(adapted, ids_of(rows, completions, tokenizer))
     reward = RewardModel.of(str(tmp_path / "adapter"))
     assert reward.name == "adapter"
-    assert reward(rows, completions) == pytest.approx(expected, abs=1e-4)
-    assert RewardModel.of(adapted, tokenizer)(rows, completions) == pytest.approx(expected, abs=1e-4)
+    assert reward([row["prompt"] for row in rows], completions) == pytest.approx(expected, abs=1e-4)
+    assert RewardModel.of(adapted, tokenizer)(PROMPTS, completions) == pytest.approx(expected, abs=1e-4)
 
 
 def test_what_is_no_reward_model_is_refused(tmp_path):

@@ -3,7 +3,6 @@
 `reward_funcs` -> functions (run.py), models (models.py), environments that judge what happened in them -> a column each
 """
 
-import inspect
 import logging
 import math
 import time
@@ -15,11 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..generation.tools import Calls
 from ..generation.trajectory import Trajectory
 from .completions import Completion
 from .models import RewardModel
 from .notes import Notes, all_columns, all_metrics
-from .run import RewardFunction, Rewards
+from .run import RewardFunction, Rewards, checked
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class Judge:
         timeout: Seconds that reward functions may take for a batch; what comes later counts as not given.
         environments: The classes of the environments that completions take place in. Those with a method `get_reward()`
             are one more reward each, named after the class, of weight 1.
+        calls: What calls `get_reward()`: as whatever calls their other methods does, in the same thread or event loop.
         trust_remote_code: Run code that comes with reward models. It is executed on this machine.
 
     Raises:
@@ -71,10 +72,12 @@ class Judge:
         timeout: float | None = None,
         environments: Sequence[type] = (),
         trust_remote_code: bool = False,
+        calls: Calls | None = None,
     ) -> None:
         given = list(reward_funcs) if isinstance(reward_funcs, list | tuple) else [reward_funcs]
         given = [] if reward_funcs is None else given
-        judging = [kind for kind in dict.fromkeys(environments) if callable(getattr(kind, "get_reward", None))]
+        kinds = [kind for kind in dict.fromkeys(environments) if callable(getattr(kind, "get_reward", None))]
+        judging = [EnvironmentReward(kind.__name__, kind, calls or Calls(timeout)) for kind in kinds]
         if not given and not judging:
             raise ValueError(
                 "`reward_funcs` is empty, so that there is nothing to learn from. Pass at least one reward, or an "
@@ -84,13 +87,16 @@ class Judge:
             raise ValueError(f"`reward_timeout={timeout}` must be positive. Leave it out to wait for ever.")
         self.weights = checked_weights(reward_weights, len(given), len(judging))
         tokenizers = as_list(reward_processing_classes, given)
-        rewards = [as_reward(*each, trust_remote_code) for each in zip(given, tokenizers, strict=True)]
-        rewards += [RewardFunction(kind.__name__, reward_of(kind)) for kind in judging]
+        rewards: list[RewardFunction | RewardModel | EnvironmentReward] = [
+            *(as_reward(*each, trust_remote_code) for each in zip(given, tokenizers, strict=True)),
+            *judging,
+        ]
         self.names = distinct([reward.name for reward in rewards])
         for reward, name in zip(rewards, self.names, strict=True):
             reward.name = name
         self.functions = {at: reward for at, reward in enumerate(rewards) if isinstance(reward, RewardFunction)}
         self.models = {at: reward for at, reward in enumerate(rewards) if isinstance(reward, RewardModel)}
+        self.environments = {at: reward for at, reward in enumerate(rewards) if isinstance(reward, EnvironmentReward)}
         self.timeout, self.has_environments = timeout, bool(environments)
         self.hidden: set[str] = set()
 
@@ -115,27 +121,31 @@ class Judge:
     ) -> Judgement:
         """Judge the completion of each row, text or messages.
 
-        Functions run side by side, while models are asked one after the other in this thread.
+        Functions run side by side, while models and environments are asked one after the other in this thread.
 
         Raises:
             RuntimeError: a function raised.
             TypeError, ValueError: it returned something else than a number or None for each completion.
         """
         count = len(completions)
+        prompts = [row["prompt"] for row in rows]
+        places = [trajectory.environment for trajectory in trajectories]
+        tools = [row.get("tools") for row in rows]
         notes = {function.name: Notes(count, self.names) for function in self.functions.values()}
         arguments = self.columns(rows, trajectories) | {
-            "prompts": [row["prompt"] for row in rows],
+            "prompts": prompts,
             "completions": list(completions),
             "completion_ids": [trajectory.ids for trajectory in trajectories],
             "trainer_state": trainer_state,
         }
         if self.has_environments:
-            arguments["environments"] = [trajectory.environment for trajectory in trajectories]
+            arguments["environments"] = places
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
         calls = {
             at: function.start(arguments | notes[function.name].functions()) for at, function in self.functions.items()
         }
-        found: dict[int, Rewards] = {at: model(rows, completions) for at, model in self.models.items()}
+        found: dict[int, Rewards] = {at: model(prompts, completions, tools) for at, model in self.models.items()}
+        found |= {at: environment(places) for at, environment in self.environments.items()}
         found |= {at: call.rewards(count, deadline, self.timeout) for at, call in calls.items()}
         table = [[math.nan if value is None else value for value in found[at]] for at in range(len(self.names))]
         rewards = torch.tensor(table, dtype=torch.float32).T.contiguous()
@@ -153,6 +163,32 @@ class Judge:
                 ", ".join(f"`{name}`" for name in sorted(hidden)),
             )
         return {name: [each.get(name) for each in told] for name in names if name not in (*OURS, "prompt")}
+
+
+@dataclass
+class EnvironmentReward:
+    """What environments of a class say of what happened in them."""
+
+    name: str
+    kind: type
+    calls: Calls
+
+    def __call__(self, environments: Sequence[Any]) -> Rewards:
+        """The reward that each gives; None where it is of another class, raises or takes too long, with a warning.
+
+        Raises:
+            RuntimeError: all raise.
+        """
+        judging = [at for at, environment in enumerate(environments) if type(environment) is self.kind]
+        outcomes = [each for (each,) in self.calls.run([[environments[at].get_reward] for at in judging])]
+        failed = {at: each.error for at, each in zip(judging, outcomes, strict=True) if each.error is not None}
+        for at, error in failed.items():
+            problem = f"`get_reward()` of the environment `{self.name}` failed with {type(error).__name__}: {error}"
+            if len(failed) == len(judging) and not isinstance(error, TimeoutError):
+                raise RuntimeError(f"{problem}. So did all others. Correct it.") from error
+            logger.warning("%s; it counts as not given for completion %d.", problem, at)
+        found = {at: each.value for at, each in zip(judging, outcomes, strict=True)}
+        return checked(self.name, [found.get(at) for at in range(len(environments))], len(environments))
 
 
 def as_reward(reward: Any, tokenizer: Any, trust_remote_code: bool) -> RewardFunction | RewardModel:
@@ -218,13 +254,3 @@ def distinct(names: Sequence[str]) -> list[str]:
             new = f"{name}_{number}"
         found.append(new)
     return found
-
-
-def reward_of(kind: Any) -> Callable[..., Any]:
-    """The reward that environments of a class give; None for completions that took place in another one."""
-
-    async def get_reward(environments: Sequence[Any]) -> list[Any]:
-        found = [each.get_reward() if type(each) is kind else None for each in environments]
-        return [await each if inspect.isawaitable(each) else each for each in found]
-
-    return get_reward

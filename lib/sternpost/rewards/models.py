@@ -6,7 +6,7 @@ tokens that its tokenizer puts around it and with the end token.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -75,11 +75,14 @@ class RewardModel:
         if not is_quantized(base_of(self.model)) and len(getattr(self.model, "hf_device_map", {})) < 2:
             self.model.to(device)
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]], completions: Sequence[Completion]) -> Rewards:
-        """The reward of the completion of each row."""
-        prompts = [row["prompt"] for row in rows]
-        chat = isinstance(prompts[0], list)
-        ids = self.conversations(rows, completions) if chat else self.texts(prompts, completions)
+    def __call__(
+        self, prompts: Sequence[Any], completions: Sequence[Completion], tools: Sequence[Any] | None = None
+    ) -> Rewards:
+        """The reward of the completion of each prompt, all text or all messages."""
+        if isinstance(prompts[0], str):
+            ids = self.texts(prompts, completions)
+        else:
+            ids = self.conversations(prompts, completions, tools or [None] * len(prompts))
         order = list(range(len(ids))) if self.shared else sorted(range(len(ids)), key=lambda at: len(ids[at]))
         rewards = torch.empty(len(ids))
         for piece in pieces(order, [len(each) for each in ids]):
@@ -94,12 +97,14 @@ class RewardModel:
         ids, end = encode(self.tokenizer, texts, special_tokens=True).ids, end_token(self.tokenizer)
         return [each if end is None or each[-1:] == [end] else [*each, end] for each in ids]
 
-    def conversations(self, rows: Sequence[Mapping[str, Any]], completions: Sequence[Any]) -> list[list[int]]:
+    def conversations(
+        self, prompts: Sequence[Any], completions: Sequence[Any], tools: Sequence[Any]
+    ) -> list[list[int]]:
         """Ids of prompts that are answered."""
         renderer = ChatRenderer(self.processing_class)
         texts = [
-            renderer.render(answered(without_none(row["prompt"]), completion), row.get("tools")).text
-            for row, completion in zip(rows, completions, strict=True)
+            renderer.render(answered(without_none(prompt), completion), offered).text
+            for prompt, completion, offered in zip(prompts, completions, tools, strict=True)
         ]
         return encode(self.tokenizer, texts, special_tokens=False).ids
 
