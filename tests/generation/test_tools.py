@@ -32,6 +32,15 @@ def test_a_schema_comes_from_docstring_and_type_hints():
     assert schema["parameters"]["required"] == ["left"]
 
 
+def test_a_function_may_bring_its_schema():
+    """For what no docstring can say."""
+
+    def act(**anything: Any) -> None: ...
+
+    act.json_schema = {"type": "function", "function": {"name": "act", "parameters": {"type": "object"}}}
+    assert schema_of(act) is act.json_schema
+
+
 def bare(x: int) -> int:
     return x
 

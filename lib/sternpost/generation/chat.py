@@ -19,7 +19,7 @@ from .tools import Schema, ToolCall
 
 logger = logging.getLogger(__name__)
 
-QUESTION = {"role": "user", "content": "?"}
+QUESTION: dict[str, Any] = {"role": "user", "content": "?"}
 MARK = "stands-in-7d1f"
 
 
@@ -68,7 +68,10 @@ class ToolChat:
         """
         kwargs = {**self.template_kwargs, **template_kwargs}
         calls = [replace(call, arguments={"value": MARK} if call is calls[-1] else {}) for call in calls]
-        replied = [QUESTION, {"role": "assistant", "content": "", "tool_calls": [call.message() for call in calls]}]
+        replied: Chat = [
+            QUESTION,
+            {"role": "assistant", "content": "", "tool_calls": [call.message() for call in calls]},
+        ]
         answers = [
             {"role": "tool", "name": call.name, "tool_call_id": call.number, "content": result}
             for call, result in zip(calls, results, strict=True)

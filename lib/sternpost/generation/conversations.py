@@ -181,7 +181,9 @@ class Conversations:
         conversation.add(completion.ids, completion.logps)
         conversation.finished, conversation.calls = completion.finished, []
         if conversation.functions:
-            reply = parse_reply(self.chat.tokenizer, before, completion.ids, stop, conversation.schemas)
+            reply = parse_reply(
+                self.chat.tokenizer, before, completion.ids, stop, conversation.schemas, conversation.made
+            )
             conversation.messages.append(reply.message)
             conversation.calls = reply.calls if completion.finished else []
 
@@ -200,7 +202,8 @@ class Conversations:
             return False
         conversation.add(ids, None)
         conversation.messages += [
-            {"role": "tool", "name": call.name, "content": result} for call, result in zip(calls, results, strict=True)
+            {"role": "tool", "name": call.name, "tool_call_id": call.number, "content": result}
+            for call, result in zip(calls, results, strict=True)
         ]
         return True
 

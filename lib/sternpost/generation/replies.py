@@ -33,25 +33,27 @@ def parse_reply(
     ids: Sequence[int],
     stop: frozenset[int],
     tools: Sequence[Schema],
+    first: int = 0,
 ) -> Reply:
-    """The message of some generated tokens, which follow those of `prompt`."""
+    """The message of some generated tokens, which follow those of `prompt`; its calls are counted from `first` on."""
     own = ids[:-1] if ids and ids[-1] in stop else ids
     if getattr(tokenizer, "response_template", None) is None:
-        return parse_hermes(tokenizer.decode(own), tokenizer.decode(own, skip_special_tokens=True))
+        return parse_hermes(tokenizer.decode(own), tokenizer.decode(own, skip_special_tokens=True), first)
     try:
         message = tokenizer.parse_response(list(ids), prefix=list(prompt), tools=list(tools))
     except (ValueError, KeyError, TypeError) as error:
         content = {"role": "assistant", "content": tokenizer.decode(own, skip_special_tokens=True)}
-        return Reply(content, [ToolCall("unreadable", {}, numbered(0), f"the reply cannot be read: {error}")])
-    calls = [call_of(entry, at) for at, entry in enumerate(message.get("tool_calls") or [])]
-    return Reply({"role": "assistant", "content": "", **message}, calls)
+        return Reply(content, [ToolCall("unreadable", {}, numbered(first), f"the reply cannot be read: {error}")])
+    calls = [call_of(entry, at) for at, entry in enumerate(message.get("tool_calls") or [], first)]
+    made = {"tool_calls": [call.message() for call in calls]} if calls else {}
+    return Reply({"role": "assistant", "content": "", **message, **made}, calls)
 
 
-def parse_hermes(text: str, plain: str) -> Reply:
+def parse_hermes(text: str, plain: str, first: int = 0) -> Reply:
     """A reply with calls as JSON between tags; `plain` is the text without special tokens."""
     before, thought, said = text.rpartition(THOUGHT)
     calls = []
-    for at, found in enumerate(CALL.finditer(said)):
+    for at, found in enumerate(CALL.finditer(said), first):
         try:
             calls.append(call_of(json.loads(found[1]), at))
         except json.JSONDecodeError as error:

@@ -26,7 +26,7 @@ Action = Callable[[], Any]
 
 
 def schema_of(function: Callable[..., Any], owner: str = "`tools`") -> Schema:
-    """What a chat template shows of a function, from its docstring and its type hints.
+    """What a chat template shows of a function: its own `json_schema`, or what docstring and type hints say.
 
     Raises:
         ValueError: one of them is missing, or not what a schema can say.
@@ -34,12 +34,16 @@ def schema_of(function: Callable[..., Any], owner: str = "`tools`") -> Schema:
     name = getattr(function, "__name__", None)
     if name is None or not callable(function):
         raise ValueError(f"{owner} holds {function!r}, which is no function with a name. Wrap it in a `def`.")
+    own = getattr(function, "json_schema", None)
+    if own is not None:
+        return own
     try:
         return get_json_schema(function)
     except (DocstringParsingException, TypeHintParsingException, TypeError) as error:
         raise ValueError(
             f"{owner} holds `{name}`, which a model cannot be told of: {error}. Give it a docstring with a sentence "
-            "and a line for each argument below `Args:`, and type hints."
+            "and a line for each argument below `Args:`, and type hints; or a schema of its own, as the attribute "
+            "`json_schema`."
         ) from error
 
 
