@@ -1,8 +1,9 @@
 """One session per promise; `./nox -l` is the list. `./nox` makes its own environment and needs only Python >= 3.11.
 
-All sessions but `oracle`, `bench`, `guard_corpus` and `minimums` share one environment. An environment is made once and
-used again until the dependencies in pyproject.toml, its constraint file or the place of the checkout change. pip's own
-settings (index, proxy, cache, find-links) are respected, so a machine decides itself where its torch comes from.
+All sessions but `agents`, `oracle`, `bench`, `guard_corpus` and `minimums` share one environment. An environment is
+made once and used again until the dependencies in pyproject.toml, its constraint file or the place of the checkout
+change. pip's own settings (index, proxy, cache, find-links) are respected, so a machine decides itself where its torch
+comes from.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Environment:
     name: str
     constraints: str
     extra: tuple[str, ...] = ()
+    builders: tuple[str, ...] = ()
+    """What source distributions among these are built with."""
 
     @property
     def path(self) -> Path:
@@ -82,6 +85,7 @@ class Environment:
 SHARED = Environment("shared", "ci.txt")
 PEER = Environment("peer", "oracle.txt", ("trl",))
 MINIMUMS = Environment("minimums", "minimums.txt")
+AGENTS = Environment("agents", "agents.txt", ("reasoning-gym", "verifiers"), ("setuptools",))
 
 
 @contextlib.contextmanager
@@ -104,7 +108,7 @@ def prepare(session: nox.Session, environment: Environment) -> None:
         install = (str(environment.python), "-I", "-m", "pip", "install", "--quiet", "--no-input")
         install += ("--disable-pip-version-check", "--constraint", f"constraints/{environment.constraints}")
         # The build backend is pinned as everything else, which a build environment of pip's own would not be.
-        session.run(*install, "hatchling", "editables")
+        session.run(*install, "hatchling", "editables", *environment.builders)
         session.run(*install, "--no-build-isolation", "--editable", ".[dev]", *environment.extra)
         (environment.path / "digest").write_text(environment.digest())
 
@@ -206,6 +210,12 @@ def types(session: nox.Session) -> None:
 def oracle(session: nox.Session) -> None:
     """Losses and gradients agree with TRL 1.16.0's (an environment of its own)."""
     run(session, PEER, "-m", "pytest", "oracle", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def agents(session: nox.Session) -> None:
+    """Tasks of reasoning-gym and tasksets of verifiers work (an environment of its own; builds need a C compiler)."""
+    run(session, AGENTS, "-m", "pytest", "agents_tests", *session.posargs, one_thread=True)
 
 
 @nox.session(venv_backend="none")

@@ -20,7 +20,8 @@ REQUIREMENTS = {
     for group in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
     for requirement in map(Requirement, group)
     if requirement.name
-    not in ("sternpost", "vllm")  # vllm needs an accelerator's build of torch: not in our environments
+    # vllm needs an accelerator's build of torch, the other two bring dozens of packages: not in these environments.
+    not in ("sternpost", "vllm", "reasoning-gym", "verifiers")
 }
 
 
