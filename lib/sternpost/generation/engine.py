@@ -1,19 +1,25 @@
 """Generation in the trainer's own process: the policy itself, with continuous batching.
 
-A prompt is read once for its whole group; sequences that have ended leave the batch, and the next ones take their
-slots; keys and values lie in memory that is allocated once; the log-probability of each token comes with it.
+A prompt is read and kept once for its whole group; sequences that have ended leave the batch, and the next ones take
+their slots; the log-probability of each token comes with it. What a completion draws depends on the seed and on its
+number only, not on the completions beside it.
 """
 
+import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..models.attention import NAME, may_keep_rows_apart
+from ..models.attention import may_keep_rows_apart
+from ..models.gather import whole_weights
+from .attention import attending_to_slots
 from .backend import Completion, Group, Sampling
 from .cache import SlotCache
 from .sampling import draw
@@ -26,93 +32,89 @@ class Running:
     group: int
     member: int
     longest: int
-    token: int = 0
-    """The one that was drawn last."""
+    random: Random
     ids: list[int] = field(default_factory=list)
     logps: list[float] = field(default_factory=list)
 
-    def add(self, token: int, logp: float) -> None:
-        self.token = token
-        self.ids.append(token)
-        self.logps.append(logp)
-
     def is_over(self, sampling: Sampling) -> bool:
-        return self.token in sampling.stop or len(self.ids) >= self.longest
-
-
-@dataclass
-class Prompt:
-    """A prompt that was read: what its completions begin from."""
-
-    state: list[tuple[Tensor, Tensor]]
-    logits: Tensor
-    """`[V]`, of the first token."""
+        return self.ids[-1] in sampling.stop or len(self.ids) >= self.longest
 
 
 class InProcessEngine:
     """Draws completions from a transformers decoder.
 
     Args:
-        model: A causal language model, not wrapped, whose attention layers see what a mask shows them.
+        model: A causal language model, not wrapped, whose attention layers transformers can exchange.
         slots: How many completions are drawn side by side.
+        autocast: The dtype that the policy is trained in, if its weights have another. Weights are cast once per call
+            of `sample`, not once per token.
+        gather: Whether weights that are sharded over processes are gathered for the time of a call of `sample`.
 
     Raises:
         ValueError: the model keeps a state that is no list of keys and values (state spaces, for example).
     """
 
-    def __init__(self, model: PreTrainedModel, slots: int = 64) -> None:
-        if not can_run(model):
+    def __init__(
+        self, model: PreTrainedModel, slots: int = 64, autocast: torch.dtype | None = None, gather: bool = True
+    ) -> None:
+        if not may_keep_rows_apart(model):
             raise ValueError(
-                f"{type(model).__name__} with {model.config._attn_implementation} attention cannot be run with slots. "
-                'Load it with `attn_implementation="sdpa"`, or generate with vLLM.'
+                f"{type(model).__name__} cannot be run with slots: its layers keep a state other than keys and values, "
+                "or transformers cannot exchange their attention. Generate with vLLM."
             )
-        self.model, self.count = model, slots
+        self.model, self.slots, self.autocast, self.gather = model, slots, autocast, gather
+        self.wrapped: nn.Module = model
 
     def sync(self, model: Any) -> None:
-        """The policy's weights are used where they are."""
+        """The policy's weights are used where they are; `model` may be wrapped, and sharded over processes."""
+        self.wrapped = model
 
     @torch.no_grad()
     def sample(self, groups: Sequence[Group], sampling: Sampling) -> list[list[Completion]]:
         """The completions of each group, in order; the same for the same seed.
 
         Raises:
-            ValueError: a prompt is empty.
+            ValueError: a prompt is empty, or there are options that this engine does not know.
+            FloatingPointError: the policy's logits are not numbers.
         """
         for number, group in enumerate(groups):
             if not len(group.prompt):
                 raise ValueError(f"prompt {number} has no tokens. Give each at least one, such as the start token.")
-        training = self.model.training
-        self.model.eval()
-        try:
-            return Sampler(self.model, groups, sampling, self.count).run()
-        finally:
-            self.model.train(training)
+        if sampling.extra:
+            names = ", ".join(f"`{name}`" for name in sampling.extra)
+            raise ValueError(f"the engine in this process does not know {names}. Leave it out, or generate with vLLM.")
+        with ExitStack() as stack:
+            stack.enter_context(evaluating(self.model))
+            if self.gather:
+                stack.enter_context(whole_weights(self.wrapped))
+            if self.autocast is not None:
+                stack.enter_context(cast_once(self.model, self.autocast))
+            return Sampler(self.model, groups, sampling, self.slots).run() if groups else []
 
 
 class Sampler:
     """One call of `sample`: the waiting, the running and the finished completions."""
 
-    def __init__(self, model: PreTrainedModel, groups: Sequence[Group], sampling: Sampling, count: int) -> None:
+    def __init__(self, model: PreTrainedModel, groups: Sequence[Group], sampling: Sampling, slots: int) -> None:
         self.model, self.groups, self.sampling = model, groups, sampling
         config = model.config.get_text_config()
         self.device = model.get_input_embeddings().weight.device
-        longest = max(len(group.prompt) + group.longest(sampling) for group in groups)
-        count = min(count, sum(group.count for group in groups))
-        self.cache = SlotCache(config.num_hidden_layers, count, longest, self.device)
-        self.window = getattr(config, "sliding_window", None)
-        self.by_kind = "sliding_attention" in (getattr(config, "layer_types", None) or ())
-        self.generator = torch.Generator(self.device).manual_seed(sampling.seed)
+        count = max(1, min(slots, sum(group.count for group in groups)))
+        prompt = max(len(group.prompt) for group in groups)
+        longest = max(group.longest(sampling) for group in groups)
+        self.cache = SlotCache(config.num_hidden_layers, count, prompt, longest, self.device)
         self.waiting = deque(
-            Running(number, member, group.longest(sampling))
+            Running(number, member, group.longest(sampling), Random(f"{sampling.seed} {number} {member}"))
             for number, group in enumerate(groups)
             for member in range(group.count)
         )
         self.running: list[Running] = []
         self.done: dict[tuple[int, int], Completion] = {}
-        self.prompt: tuple[int, Prompt] | None = None
-        self.seen = None
+        self.begun: tuple[int, int, Tensor] | None = None
+        """The group that was begun last: its number, the row of its prompt, and the logits of the first token."""
+        self.seen: Tensor | None = None
         if sampling.repetition_penalty != 1:
-            self.seen = torch.zeros(count, config.vocab_size, dtype=torch.long, device=self.device)
+            self.seen = torch.zeros(count, config.vocab_size, dtype=torch.bool, device=self.device)
 
     def run(self) -> list[list[Completion]]:
         while self.waiting or self.running:
@@ -125,96 +127,117 @@ class Sampler:
 
     def start(self) -> None:
         """Let waiting completions of one group after the other take the free slots, and draw their first tokens."""
-        slots = self.cache.slots
-        while self.waiting and len(self.running) < slots.count:
+        while self.waiting and len(self.running) < self.cache.count:
             number = self.waiting[0].group
-            prompt = self.read(number)
-            free = slots.count - len(self.running)
-            begun: list[Running] = []
-            while self.waiting and self.waiting[0].group == number and len(begun) < free:
-                begun.append(self.waiting.popleft())
+            row, logits = self.read(number)
             first = len(self.running)
-            for slot in range(first, first + len(begun)):
-                self.cache.fill(slot, prompt.state)
+            while self.waiting and self.waiting[0].group == number and len(self.running) < self.cache.count:
                 if self.seen is not None:
-                    self.seen[slot] = 0
-                    self.seen[slot, torch.tensor(list(self.groups[number].prompt), device=self.device)] = 1
-            self.running += begun
-            self.take(slice(first, first + len(begun)), prompt.logits.expand(len(begun), -1))
+                    self.seen[len(self.running)] = False
+                    self.seen[len(self.running), self.cache.tensor(list(self.groups[number].prompt))] = True
+                self.running.append(self.waiting.popleft())
+                self.cache.begin_slot(row)
+            self.take(slice(first, None), logits.expand(len(self.running) - first, -1))
             self.clear()
 
-    def read(self, number: int) -> Prompt:
-        """The state after a prompt, which is read once for its group."""
-        if self.prompt is None or self.prompt[0] != number:
-            slots = self.cache.slots
-            ids = torch.tensor([list(self.groups[number].prompt)], device=self.device)
-            slots.prefilling = True
-            logits = self.model(input_ids=ids, past_key_values=self.cache, use_cache=True, logits_to_keep=1).logits
-            slots.prefilling = False
-            self.prompt = (number, Prompt(self.cache.prompts(), logits[0, -1]))
-        return self.prompt[1]
+    def read(self, number: int) -> tuple[int, Tensor]:
+        """The row of a prompt, which is read once for its group, and the logits of the first token."""
+        if self.begun is None or self.begun[0] != number:
+            prompt = list(self.groups[number].prompt)
+            row = self.cache.begin_prompt(len(prompt))
+            ids = self.cache.tensor([prompt])
+            out = self.model(input_ids=ids, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
+            self.begun = (number, row, out.logits[0, -1])
+        return self.begun[1:]
 
     def step(self) -> None:
         """One more token for every running completion."""
-        slots = self.cache.slots
-        active = len(self.running)
-        lengths = slots.lengths[:active]
-        slots.active, slots.longest = active, int(lengths.max())
-        tokens = torch.tensor([[each.token] for each in self.running], device=self.device)
-        out = self.model(
-            input_ids=tokens,
-            position_ids=lengths[:, None].clone(),
-            attention_mask=self.masks(lengths, slots.longest + 1),
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        lengths += 1
-        self.take(slice(0, active), out.logits[:, -1])
+        cache = self.cache
+        positions = [cache.prompt_lengths[home] + length for home, length in zip(cache.homes, cache.lengths)]
+        cache.begin_step()
+        with attending_to_slots(self.model):
+            out = self.model(
+                input_ids=cache.tensor([[each.ids[-1]] for each in self.running]),
+                position_ids=cache.tensor(positions)[:, None],
+                past_key_values=cache,
+                use_cache=True,
+                slots=cache,
+            )
+        self.take(slice(0, None), out.logits[:, -1])
         self.clear()
-
-    def masks(self, lengths: Tensor, width: int) -> Any:
-        """What each running completion sees: its tokens and the new one; in sliding layers only the last ones."""
-        place = torch.arange(width, device=self.device)[None]
-        full = place <= lengths[:, None]
-        near = full if self.window is None else full & (place > lengths[:, None] - self.window)
-        full, near = self.shown(full), self.shown(near)
-        if self.by_kind:
-            return {"full_attention": full, "sliding_attention": near}
-        return near
-
-    def shown(self, mask: Tensor) -> Tensor:
-        """`[n, 1, 1, width]`, as the attention reads it: a bias for eager attention, else true and false."""
-        mask = mask[:, None, None]
-        if self.model.config._attn_implementation != "eager":
-            return mask
-        dtype = self.model.get_input_embeddings().weight.dtype
-        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
 
     def take(self, part: slice, logits: Tensor) -> None:
         """Draw the next token of some running completions."""
-        seen = None if self.seen is None else self.seen[part]
-        tokens, logps = draw(logits, self.sampling, self.generator, seen)
+        running = self.running[part]
+        heights = torch.tensor([each.random.random() for each in running], dtype=torch.float64).to(self.device)
+        seen = None if self.seen is None else self.seen[part][: len(running)]
+        tokens, logps = draw(logits, self.sampling, heights, seen)
         if seen is not None:
-            seen.scatter_(1, tokens[:, None], 1)
-        for each, token, logp in zip(self.running[part], tokens.tolist(), logps.tolist(), strict=True):
-            each.add(token, logp)
+            seen.scatter_(1, tokens[:, None], True)
+        drawn = torch.stack([tokens.double(), logps.double()], 1).tolist()  # one transfer from the device
+        for each, (token, logp) in zip(running, drawn, strict=True):
+            if math.isnan(logp):
+                raise FloatingPointError(
+                    "The policy's logits are not numbers, so nothing can be drawn. The last updates broke its weights: "
+                    "lower `learning_rate` or `max_grad_norm`, or go on from an earlier checkpoint."
+                )
+            each.ids.append(int(token))
+            each.logps.append(logp)
 
     def clear(self) -> None:
-        """Let completions that are over leave their slots."""
+        """Let completions that are over leave their slots, and prompts that nobody continues their rows."""
         kept = [slot for slot, each in enumerate(self.running) if not each.is_over(self.sampling)]
         if len(kept) == len(self.running):
             return
         for each in self.running:
             if each.is_over(self.sampling):
-                finished = each.token in self.sampling.stop
+                finished = each.ids[-1] in self.sampling.stop
                 self.done[each.group, each.member] = Completion(each.ids, each.logps, finished)
-        for mover, hole in self.cache.keep(kept):
-            self.running[hole] = self.running[mover]
+        for source, target in self.cache.keep(kept):
+            self.running[target] = self.running[source]
             if self.seen is not None:
-                self.seen[hole] = self.seen[mover]
+                self.seen[target] = self.seen[source]
         del self.running[len(kept) :]
+        self.clear_prompts()
+
+    def clear_prompts(self) -> None:
+        """Forget prompts that no completion continues or waits for."""
+        needed = set(self.cache.homes)
+        if self.begun is not None and self.waiting and self.waiting[0].group == self.begun[0]:
+            needed.add(self.begun[1])
+        elif self.begun is not None and self.begun[1] not in needed:
+            self.begun = None
+        if len(needed) == len(self.cache.prompt_lengths):
+            return
+        moves = self.cache.keep_prompts(sorted(needed))
+        if self.begun is not None:
+            number, row, logits = self.begun
+            self.begun = (number, moves.get(row, row), logits)
 
 
-def can_run(model: PreTrainedModel) -> bool:
-    """Whether a model's state is a list of keys and values that a mask can hide."""
-    return may_keep_rows_apart(model) and model.config._attn_implementation in ("sdpa", "eager", NAME)
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; the mode that it had behind it."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+@contextmanager
+def cast_once(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Autocast that keeps the cast weights until the end, where each forward pass of its own would cast them again.
+
+    torch keeps those of weights that require gradients, so all do for as long as nothing computes any.
+    """
+    frozen = [weight for weight in model.parameters() if weight.dtype == torch.float32 and not weight.requires_grad]
+    for weight in frozen:
+        weight.requires_grad_(True)
+    try:
+        with torch.autocast(next(model.parameters()).device.type, dtype):
+            yield
+    finally:
+        for weight in frozen:
+            weight.requires_grad_(False)
