@@ -67,3 +67,14 @@ def test_a_base_that_falls_back_on_another_library(tmp_path: Path):
     assert rules(hits(tmp_path, code, old, new)) == ["fallback"]
     own = f"{code}    def training_step(self, model, inputs):\n        return 2\n".replace("    pass\n", "", 1)
     assert "fallback" not in rules(hits(tmp_path / "own", own, old, new))
+
+
+def test_classes_that_a_pattern_finds(tmp_path: Path):
+    """Options that are gone or set by the class, and refusals: told as notes where the pattern stands."""
+    module = "from dataclasses import dataclass\n@dataclass\nclass AConfig:\n    beta: float = 0.1\n    gone: int = 1\n"
+    old = {"lib/__init__.py": "", "lib/a_config.py": module}
+    body = "    def __post_init__(self):\n        if self.beta > 1:\n            raise ValueError('beta')\n        self.beta = 2\n"
+    new = {"lib/__init__.py": "", "lib/a_config.py": f"{module.replace('    gone: int = 1', '')}{body}"}
+    found = hits(tmp_path, 'import lib\ndef f(x):\n    return eval(f"lib.{x}_config")\n', old, new)
+    assert sorted(rules(found)) == ["default-shifted", "option-gone", "refuses"]
+    assert {(hit.level, hit.at) for hit in found} == {("note", 3)}

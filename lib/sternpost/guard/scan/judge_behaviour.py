@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .behaviour import Refusal, makers, new_refusals, refusals
-from .code import Class, Function, Module
+from .code import Class, Function
 from .contacts import Contact
 from .hits import Hit, make_hit
 from .library import Library
@@ -41,17 +41,6 @@ def told(fresh: list[Refusal]) -> str:
     """The first of them, and how many more there are."""
     shown = [f"{refusal.error}: {refusal.message}" for refusal in fresh[:MAX_TOLD]]
     return "; ".join(shown) + (f"; and {len(fresh) - MAX_TOLD} more" if len(fresh) > MAX_TOLD else "")
-
-
-def refusing_classes(sides: Sides, module: str) -> Iterator[str]:
-    """For each class of a module, what only the new version of it refuses."""
-    old = sides.old.codebase.module(module)
-    for definitions in old.bindings.values() if isinstance(old, Module) else ():
-        for one in definitions:
-            other = sides.new.class_at(f"{module}.{one.name}") if isinstance(one, Class) else None
-            fresh = fresh_refusals(sides, one, other) if isinstance(one, Class) and other is not None else []
-            if fresh:
-                yield f"`{one.name}`: {told(fresh)}"
 
 
 def settled_hits(sides: Sides, contact: Contact, old: Class, new: Class, given: set[str], path: str) -> Iterator[Hit]:

@@ -9,7 +9,7 @@ from .code import Class, Function, Module
 from .codebase import Entity
 from .contacts import Contact
 from .hits import Hit, make_hit
-from .judge_behaviour import refusing_classes
+from .judge_behaviour import fresh_refusals, told
 from .library import Library
 from .sides import Sides
 from .signature import Misfit, Shape, Signature, misfits
@@ -133,28 +133,42 @@ def _pattern_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
             yield make_hit("names-gone", contact, contact.path, says)
     matched = {m for m in sides.old.codebase.where if pattern.fullmatch(m)}
     lost = sorted(m for m in matched if m not in sides.new.codebase.where)
-    options = [text for module in sorted(matched - set(lost)) for text in _lost_options(sides, module)]
-    refusing = [text for module in sorted(matched - set(lost)) for text in refusing_classes(sides, module)]
-    if refusing:
-        says = f"Classes that this pattern finds refuse more now: {'; '.join(refusing)}."
-        yield make_hit("refuses", contact, contact.path, says)
-    if options:
-        says = f"Options are gone from configurations that this pattern finds: {'; '.join(options)}."
-        yield make_hit("option-gone", contact, contact.path, says, level="note")
+    yield from _found_hits(sides, contact, [pair for m in sorted(matched - set(lost)) for pair in _classes(sides, m)])
     if lost:
         yield make_hit("names-gone", contact, contact.path, f"No longer found by this pattern: {_listed(lost)}.")
 
 
-def _lost_options(sides: Sides, module: str) -> Iterator[str]:
-    """For each configuration of a module, the options that it no longer has."""
+def _classes(sides: Sides, module: str) -> Iterator[tuple[Class, Class]]:
+    """The classes that a module defines in both versions."""
     old = sides.old.codebase.module(module)
     for definitions in old.bindings.values() if old is not None else ():
         for one in definitions:
-            other = sides.new.class_at(f"{module}.{one.name}") if isinstance(one, Class) and one.is_dataclass else None
+            other = sides.new.class_at(f"{module}.{one.name}") if isinstance(one, Class) else None
             if isinstance(one, Class) and other is not None:
-                kept = sides.new.fields(other).keys() | sides.new.foreign_names(other)
-                if lost := sorted(sides.old.fields(one).keys() - kept):
-                    yield f"{_listed(lost)} of `{one.name}`"
+                yield one, other
+
+
+def _found_hits(sides: Sides, contact: Contact, classes: list[tuple[Class, Class]]) -> Iterator[Hit]:
+    """What changed in classes that a project reaches by a pattern: what it does with each is not known."""
+    gone, settled, refusing = [], [], []
+    for old, new in classes:
+        if fresh := fresh_refusals(sides, old, new):
+            refusing.append(f"`{old.name}`: {told(fresh)}")
+        if old.is_dataclass:
+            kept = sides.new.fields(new).keys() | sides.new.foreign_names(new)
+            if lost := sorted(sides.old.fields(old).keys() - kept):
+                gone.append(f"{_listed(lost)} of `{old.name}`")
+            if names := list(sides.newly_settled(old, new)):
+                settled.append(f"{_listed(names)} of `{old.name}`")
+    if gone:
+        says = f"Options are gone from configurations that this pattern finds: {'; '.join(gone)}."
+        yield make_hit("option-gone", contact, contact.path, says, level="note")
+    if settled:
+        says = f"Configurations that this pattern finds set options themselves now: {'; '.join(settled)}."
+        yield make_hit("default-shifted", contact, contact.path, says, level="note")
+    if refusing:
+        says = f"Classes that this pattern finds refuse more now: {'; '.join(refusing)}."
+        yield make_hit("refuses", contact, contact.path, says)
 
 
 def _listed(names: list[str]) -> str:
