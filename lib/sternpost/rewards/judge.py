@@ -135,7 +135,7 @@ class Judge:
         arguments = self.columns(rows, trajectories) | {
             "prompts": prompts,
             "completions": list(completions),
-            "completion_ids": [trajectory.ids for trajectory in trajectories],
+            "completion_ids": [list(trajectory.ids) for trajectory in trajectories],
             "trainer_state": trainer_state,
         }
         if self.has_environments:
