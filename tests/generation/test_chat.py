@@ -1,9 +1,14 @@
 """What a template puts between replies is read off it, whatever it looks like; a template that cannot is refused."""
 
+import json
 import logging
 
 import pytest
+from transformers import AutoTokenizer
 
+from sternpost import demo
+from sternpost.data.chat import ChatRenderer
+from sternpost.data.rows import without_none
 from sternpost.generation.chat import ToolChat
 from sternpost.generation.replies import parse_reply
 from sternpost.generation.tools import ToolCall
@@ -121,3 +126,21 @@ def test_a_response_template_of_the_tokenizer_is_used():
     ids = words("[CALL]{]<|im_end|>", add_special_tokens=False)["input_ids"]
     (failed,) = parse_reply(words, prompt, ids, STOP, TOOLS).calls
     assert "cannot be read" in failed.problem
+
+
+def test_the_template_of_the_demo_calls_tools():
+    """What the demo's model was shown in training is what is read."""
+    words = AutoTokenizer.from_pretrained(demo.path("model"))
+    (row,) = demo.load("tools").to_list()[:1]
+    chat = ToolChat(words)
+    chat.check(row["tools"], frozenset({words.eos_token_id}))
+    asked, called, answered, said = without_none(row["messages"])
+    prompt = chat.prompt([asked], row["tools"])
+    written = words("<tool_call>" + json.dumps(called["tool_calls"][0]["function"]) + "</tool_call><|im_end|>")[
+        "input_ids"
+    ]
+    reply = parse_reply(words, prompt, written, frozenset({words.eos_token_id}), row["tools"])
+    between = chat.between(reply.calls, [answered["content"]], row["tools"], frozenset({words.eos_token_id}))
+    last = words(said["content"] + "<|im_end|>\n")["input_ids"]
+    shown = ChatRenderer(words).render(without_none(row["messages"]), row["tools"]).text
+    assert words.decode(prompt + written + between + last) == shown
