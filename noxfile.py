@@ -1,9 +1,9 @@
 """One session per promise; `./nox -l` is the list. `./nox` makes its own environment and needs only Python >= 3.11.
 
-All sessions but `agents`, `oracle`, `bench`, `guard_corpus` and `minimums` share one environment. An environment is
-made once and used again until the dependencies in pyproject.toml, its constraint file or the place of the checkout
-change. pip's own settings (index, proxy, cache, find-links) are respected, so a machine decides itself where its torch
-comes from.
+All sessions but `agents`, `oracle`, `bench`, `guard_corpus`, `minimums` and `vllm` share one environment. One is made
+once and used again until the dependencies in pyproject.toml, its constraint file or the place of the checkout change.
+pip's own settings (index, proxy, cache, find-links) are respected, so a machine decides itself where its torch comes
+from.
 """
 
 from __future__ import annotations
