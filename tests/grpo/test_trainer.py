@@ -249,7 +249,8 @@ def test_completions_are_kept(tmp_path):
     assert [file.name for file in files] == ["completions_00001.parquet", "completions_00002.parquet"]
     table = Dataset.from_parquet(str(files[0]))
     assert table.column_names == ["step", "prompt", "completion", "watched", "advantage", "tokens"]
-    assert len(table) == 8 and table["tokens"] == [int(reward) for reward in table["watched"]]
+    assert len(table) == 8
+    assert table["tokens"] == [int(reward) for reward in table["watched"]]
     assert trainer.state.log_history[0]["longest"] == max(table["tokens"])
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ..metrics import Share
 from .correction import correction, off_policy_mask, top_entropy_mask
-from .loss import LOSSES, Scored, Window, clip_fractions, clipped, kl, per_local_token, vespo_weights
-from .loss import per_token as over_tokens
+from .loss import LOSSES, Scored, Window, clip_fractions, clipped, kl, vespo_weights
 from .rollout import Rollout
 
 
@@ -21,6 +20,8 @@ class Step:
 
     loss: Float[Tensor, ""]
     """Its share, on this rank: those of all micro-batches and ranks of the step add up to the loss."""
+    learned_entropy: Share
+    """Of the tokens that are learned: sum, and number."""
     shares: dict[str, Share] = field(default_factory=dict)
     smallest: dict[str, Tensor] = field(default_factory=dict)
     largest: dict[str, Tensor] = field(default_factory=dict)
@@ -34,19 +35,20 @@ def step(
     args: Any,
     corrected: bool,
     entropy_coef: float | None = None,
-    threshold: Float[Tensor, ""] | None = None,
+    unsure: tuple[Float[Tensor, ""], Float[Tensor, ""]] | None = None,
 ) -> Step:
     """Loss and metrics of a micro-batch.
 
-    `corrected`: what another engine drew is weighted. `entropy_coef`: None without a bonus. `threshold`: the entropy
-    that a token must have to be learned from; None for all.
+    `corrected`: what another engine drew is weighted. `entropy_coef`: None without a bonus. `unsure`: the entropy that
+    a token must have to be learned from, and how many tokens have it on all ranks; None if all are learned.
     """
     mask = rollout.mask.to(logps)
     old = logps.detach() if rollout.old_logps is None else rollout.old_logps
     drawn = old if rollout.sampler_logps is None else rollout.sampler_logps.where(~rollout.sampler_logps.isnan(), old)
     if rollout.replayed is not None:
         old = old.where(rollout.replayed == 0, drawn)
-    found = Step(logps.new_zeros(()), {"entropy": ((entropy * mask).sum(), mask.sum())})
+    known = (entropy * mask).sum(), mask.sum()
+    found = Step(logps.new_zeros(()), known, {"entropy": known})
     if rollout.sampler_logps is not None:
         gaps = (old - drawn).abs() * mask
         found.shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), mask.sum())
@@ -61,8 +63,9 @@ def step(
     if args.off_policy_mask_threshold is not None:
         kept = off_policy_mask(logps, drawn, mask, rollout.advantages, args.off_policy_mask_threshold)
         per_token = per_token * kept
-    unsure = mask if threshold is None else top_entropy_mask(entropy, mask, threshold)
-    per_token = per_token * unsure
+    chosen = mask if unsure is None else top_entropy_mask(entropy, mask, unsure[0])
+    per_token = per_token * chosen
+    found.learned_entropy = (entropy * chosen).sum(), chosen.sum()
     if weights is not None:
         per_token = per_token * weights
     if rollout.ref_logps is not None:
@@ -71,9 +74,9 @@ def step(
         found.shares["kl"] = ((divergence * mask).sum(), mask.sum())
     found.loss = (per_token * mask * average(mask, window)).sum()
     if entropy_coef is not None:
-        found.shares["policy_loss"] = (found.loss * window.micro_batches, torch.ones_like(found.loss))
-        mean = over_tokens if threshold is None else per_local_token
-        found.loss = found.loss - entropy_coef * (entropy * unsure * mean(unsure, window)).sum()
+        found.shares["policy_loss"] = (found.loss, len(mask) / window.sequences)
+        tokens = window.tokens if unsure is None else unsure[1] * window.micro_batches
+        found.loss = found.loss - entropy_coef * found.learned_entropy[0] / tokens.clamp(min=1)
     add_ratios(found, scored, args)
     return found
 

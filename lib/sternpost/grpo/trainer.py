@@ -164,7 +164,7 @@ class GRPOTrainer(Trainer):
 
         # ---- 2. Policy and tokenizer
         set_seed(args.seed)  # adapters start from random weights
-        given_adapter = is_peft_model(model)
+        given_adapter = not isinstance(model, str) and is_peft_model(model)
         policy = load_policy(model, AutoModelForCausalLM, args, quantization_config)
         processing_class = load_processing_class(processing_class, base_of(policy), args)
         self.tokenizer = tokenizer_of(processing_class)
@@ -331,7 +331,7 @@ class GRPOTrainer(Trainer):
             }
             made.put(list(places), self.generate(list(places.values()), "train", attempt))
             rewards = self.accelerator.gather(made.rewards)
-            self.metrics["train"].add({"resampled_groups": (torch.tensor(float(len(silent))), torch.zeros(()))})
+            self.metrics["train"].add({"resampled_groups": (torch.tensor(len(places) / group), torch.zeros(()))})
         return rewards
 
     def sampling(self, mode: str, attempt: int = 0) -> Sampling:
@@ -394,7 +394,7 @@ class GRPOTrainer(Trainer):
         found = step(
             logps, entropy, rollout, inputs.window, self.args, corrected,
             self.entropy.coefficient if self.entropy.enabled else None,
-            self.entropy_threshold(entropy.detach(), rollout.mask),
+            self.unsure_tokens(entropy.detach(), rollout.mask),
         )  # fmt: skip
         loss = found.loss * self.accelerator.num_processes
         if scores.aux_loss is not None:
@@ -402,17 +402,19 @@ class GRPOTrainer(Trainer):
             loss = loss + self.router_coefficient * scores.aux_loss / steps
             found.shares["aux_loss"] = (scores.aux_loss, torch.ones_like(scores.aux_loss))
         if training and self.entropy.enabled:
-            self.entropy.add(*found.shares["entropy"])
+            self.entropy.add(*found.learned_entropy)
         self.metrics["train" if training else "eval"].add(found.shares, found.smallest, found.largest)
         return (loss, scores) if return_outputs else loss
 
-    def entropy_threshold(self, entropy: Tensor, mask: Tensor) -> Tensor | None:
-        """The entropy that tokens of this micro-batch must have on any rank; None if all are learned."""
+    def unsure_tokens(self, entropy: Tensor, mask: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The entropy that tokens of this micro-batch must have to be learned from, and how many have it, over all
+        ranks; None if all are learned."""
         if self.args.top_entropy_quantile == 1:
             return None
         known = self.accelerator.pad_across_processes(entropy[mask > 0], dim=0, pad_index=-1)
         known = self.accelerator.gather(known)
-        return entropy_threshold(known[known >= 0], self.args.top_entropy_quantile)
+        least = entropy_threshold(known[known >= 0], self.args.top_entropy_quantile)
+        return least, (known >= least).sum().float()
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         start = time.perf_counter()
@@ -469,7 +471,7 @@ class GRPOTrainer(Trainer):
         self.micro_step, self.waiting = 0, []
         if resume is not None:
             path = Path(resume) / STATE.format(rank=self.accelerator.process_index)
-            state = torch.load(path, weights_only=False, map_location=self.accelerator.device)
+            state = torch.load(path, weights_only=False, map_location=self.accelerator.device.type)
             self.micro_step, self.waiting = state["micro_step"], state["waiting"]
             self.further.taken, self.replay.groups = state["further"], state["replay"]
             self.entropy.restore(state["entropy"])

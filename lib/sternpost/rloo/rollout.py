@@ -51,7 +51,9 @@ class Rollout:
     def divergence(self) -> Float[Tensor, "N"]:
         """`sum_t log old/ref` of each completion; where old was not scored, it is what the sampler said."""
         old = self.sampler_logps if self.old_logps is None else self.old_logps
-        return (torch.sub(old, self.ref_logps) * self.mask).sum(1)
+        assert old is not None
+        assert self.ref_logps is not None
+        return ((old - self.ref_logps) * self.mask).sum(1)
 
     def with_scores(self, old_logps: Tensor | None, ref_logps: Tensor | None) -> "Rollout":
         return replace(self, old_logps=old_logps, ref_logps=ref_logps)

@@ -134,7 +134,7 @@ class RLOOTrainer(Trainer):
 
         # ---- 2. Policy and tokenizer
         set_seed(args.seed)  # adapters start from random weights
-        given_adapter = is_peft_model(model)
+        given_adapter = not isinstance(model, str) and is_peft_model(model)
         policy = load_policy(model, AutoModelForCausalLM, args, quantization_config)
         processing_class = load_processing_class(processing_class, base_of(policy), args)
         self.tokenizer = tokenizer_of(processing_class)
@@ -374,7 +374,7 @@ class RLOOTrainer(Trainer):
         self.micro_step, self.waiting = 0, []
         if resume is not None:
             path = Path(resume) / STATE.format(rank=self.accelerator.process_index)
-            state = torch.load(path, weights_only=False, map_location=self.accelerator.device)
+            state = torch.load(path, weights_only=False, map_location=self.accelerator.device.type)
             self.micro_step, self.waiting = state["micro_step"], state["waiting"]
         return super().train(resume, *args, **kwargs)
 
