@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sternpost.guard.bodies import Bodies, Body, announced
+from sternpost.guard.bodies import Bodies, Body
 from sternpost.guard.sources import Tree
+from sternpost.guard.words import announced
 
 from . import trees
 

@@ -112,3 +112,103 @@ def test_a_due_deprecation_may_go(tmp_path: Path):
     old, new = snapshot(tmp_path / "a", "    old: int | None = None\n"), snapshot(tmp_path / "b", "")
     bumps = {v: [f.bump for f in judge(compare(old, new, v)) if f.rule == "field-removed"] for v in ("1.4.9", "1.5.0")}
     assert bumps == {"1.4.9": ["major"], "1.5.0": ["minor"]}
+
+
+OPTIONS = """
+from dataclasses import dataclass
+from typing import Literal, get_args
+from .losses import LOSSES, Mode
+REDUCTIONS = ("mean", "sum")
+@dataclass
+class C:
+    loss_type: str = "sigmoid"
+    reduction: str = "mean"
+    mode: str = "fast"
+    kind: str = "a"
+    _KINDS = {"a", "b"}
+    def __post_init__(self):
+        if self.loss_type not in LOSSES:
+            raise ValueError(f"`loss_type` must be one of {sorted(LOSSES)}, got {self.loss_type!r}.")
+        if self.reduction not in REDUCTIONS or self.mode not in get_args(Mode) or self.kind not in self._KINDS: ...
+"""
+LOSSES = """
+from typing import Literal
+Mode = Literal["fast", "slow"]
+def nll(x): ...
+LOSSES = {"nll": nll, "dft": lambda x: x}
+"""
+
+
+def test_tables_that_options_are_looked_up_in(tmp_path: Path):
+    """Keys of dictionaries whose values are functions, sequences, sets, values of a `Literal`; also imported ones."""
+    files = {"lib/__init__.py": "", "lib/config.py": OPTIONS, "lib/losses.py": LOSSES}
+    told = (line.split()[1:3] for line in kinds(facts(tmp_path, files=files), "choice"))
+    found = [words for words in told if words[0].startswith("lib.config")]
+    assert found == [
+        *(["lib.config.C.kind", "'a'"], ["lib.config.C.kind", "'b'"]),
+        *(["lib.config.C.loss_type", "'dft'"], ["lib.config.C.loss_type", "'nll'"]),
+        *(["lib.config.C.mode", "'fast'"], ["lib.config.C.mode", "'slow'"]),
+        *(["lib.config.C.reduction", "'mean'"], ["lib.config.C.reduction", "'sum'"]),
+    ]
+
+
+def test_errors_and_dropped_rows(tmp_path: Path):
+    """By the beginning of what they say; a lambda by its test. Other things that have a `filter` drop no rows."""
+    text = """
+class T:
+    def prepare(self, dataset, table):
+        if not dataset:
+            raise ValueError(f"No rows in {dataset!r}: give some.")
+        dataset = dataset.filter(keep, desc=f"Dropping long rows of {self.name}")
+        table.filter(pattern)
+        return dataset.filter(lambda row: row["n"] > 0)
+"""
+    assert kinds(facts(tmp_path, files={"lib/__init__.py": text}), "error", "filter") == [
+        "error lib.T no-rows-in-give-some via=ValueError",
+        "filter lib.T dropping-long-rows-of",
+        "filter lib.T row-n-0",
+    ]
+
+
+def test_what_a_class_passes_to_its_methods(tmp_path: Path):
+    """By the names of the arguments, wherever the call stands among the class and its bases."""
+    text = """
+class B:
+    def go(self): self.step(1, 2)
+    def step(self, a, b=0, *, c=0): ...
+    def rest(self, **options): self.step(**options)
+class T(B):
+    def more(self): self.step(1, c=3); self.nowhere(1); other.step(d=1)
+"""
+    found = facts(tmp_path, files={"lib/__init__.py": text})
+    called = {line.split()[1]: line for line in kinds(found, "method") if line.split()[2] == "step"}
+    assert " called=**,a,b " in called["lib.B"]
+    assert " called=**,a,b,c " in called["lib.T"]
+
+
+DEPRECATED = """
+import warnings
+from .deprecation import deprecated
+class T:
+    def __init__(self, old=None):
+        if old is not None:
+            deprecated("T.old", since="0.2.0", remove_in="0.4.0", use="T.new")
+    @deprecated(since="0.2.0", removal="0.5.0")
+    def gone(self): ...
+    @warnings.deprecated("Use `T` instead, removed in 1.0.0.")
+    def late(self): ...
+@deprecated(deprecated_in="0.1.0", removed_in="0.6.0", instead="T")
+def f(): ...
+deprecated(version="x")
+"""
+
+
+def test_helpers_that_are_told_when_something_goes(tmp_path: Path):
+    """As a call, as a decorator, by the names that projects give to the versions, and as PEP 702 has it."""
+    files = {"lib/__init__.py": DEPRECATED, "lib/deprecation.py": "def deprecated(what, **when): ...\n"}
+    assert kinds(facts(tmp_path, internal=False, files=files), "deprecation") == [
+        "deprecation lib.T old since=0.2.0 until=0.4.0 use=T.new via=FutureWarning",
+        "deprecation lib.T.gone since=0.2.0 until=0.5.0 via=FutureWarning",
+        "deprecation lib.T.late until=1.0.0 use=T via=FutureWarning",
+        "deprecation lib.f since=0.1.0 until=0.6.0 use=T via=FutureWarning",
+    ]

@@ -47,6 +47,21 @@ def choices(annotation: str | griffe.Expr | None, scope: griffe.Object, resolver
         return []
 
 
+def strings_in(table: griffe.Attribute, resolver: Resolver) -> list[str]:
+    """The strings that a constant lists: keys of a dictionary, items of a sequence, values of a `Literal`."""
+    node = parse_expression(str(table.value))
+    found = choices(str(table.value), table.parent or table.module, resolver)
+    items: list[ast.expr | None] = []
+    if isinstance(node, ast.Dict):
+        items = node.keys
+    elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+        items = list(node.elts)
+    elif isinstance(node, ast.Call) and _last(node.func) in ("frozenset", "set", "tuple", "dict") and node.args:
+        items = list(getattr(node.args[0], "elts", ()))
+    texts = [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return texts or [value for text in found if isinstance(value := ast.literal_eval(text), str)]
+
+
 def _is_plain(text: str) -> bool:
     """A builtin type, which limits nothing."""
     return text in ("str", "int", "float", "bool", "dict", "list", "tuple", "None", "Any")

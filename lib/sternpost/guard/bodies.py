@@ -7,66 +7,21 @@ promised; it is recorded because dashboards, collators and subclasses rely on it
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import griffe
 
+from .body import Body, Warned
 from .sources import Tree
+from .words import deprecation_stated, last_of, mentions_call, text_of
 
 _METRICS = re.compile(r"(^|_)(metrics?|stats|logs)$")
 _ROWS = re.compile(
     r"(^|_)(batch|inputs|examples?|features?|rows?|samples?|elements?|outputs?|tokens|tokenized|encoded|dataset)$"
 )
+_DATA = re.compile(r"(^|_)(data|ds|rows|examples|samples)|dataset", re.I)
 _LOGGERS = re.compile(r"(^|_)(log|log_metrics|store_metrics|record_metrics)$")
-_DEPRECATED = re.compile(r"deprecat|will be removed|is removed in|removed in (version|v?\d)", re.I)
-_DUE = re.compile(r"\bv?(\d+\.\d+(?:\.\d+)?)\b")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@dataclass(frozen=True)
-class Warned:
-    """What is told when the code runs, by a warning or in the log."""
-
-    message: str
-    via: str
-    """The class of the warning, or `log`."""
-    guard: str
-    """The test under which it is told, as source."""
-    line: int
-
-    @property
-    def deprecates(self) -> bool:
-        return _DEPRECATED.search(self.message) is not None
-
-
-@dataclass
-class Body:
-    """What one function does, as far as it can be read."""
-
-    returns: list[ast.expr | None] = field(default_factory=list)
-    yields: bool = False
-    forwards: list[ast.expr] = field(default_factory=list)
-    """What is called with all arguments as they came: `f(*args, **kwargs)`."""
-    metrics: dict[str, int] = field(default_factory=dict)
-    """Key -> line; `*` stands for what an f-string puts in."""
-    keys: dict[str, int] = field(default_factory=dict)
-    accepted: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Name of a variable or attribute -> the strings that it is compared with or looked up among -> line."""
-    warned: list[Warned] = field(default_factory=list)
-    parsers: dict[str, int] = field(default_factory=dict)
-    """Commands that are added to a command line."""
-    flags: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def gives(self) -> str | None:
-        """How many values every return hands out, if all of them are written out and agree."""
-        values = [value for value in self.returns if value is not None]
-        if self.yields or not values or not all(isinstance(value, ast.Tuple) for value in values):
-            return None
-        sizes = {len(value.elts) for value in values if isinstance(value, ast.Tuple)}
-        starred = any(isinstance(item, ast.Starred) for value in values for item in getattr(value, "elts", ()))
-        return str(sizes.pop()) if len(sizes) == 1 and not starred else None
 
 
 class Bodies:
@@ -152,13 +107,15 @@ class _Reader:
             return
         elif kind is ast.Match:
             self._match(node)  # type: ignore[arg-type]
+        elif kind is ast.Raise:
+            self._raise(node, guard)  # type: ignore[arg-type]
         nested = nested or kind in (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
         for child in ast.iter_child_nodes(node):
             self._walk(child, inside, nested)
 
     def _if(self, node: ast.If, nested: bool) -> None:
         self._walk(node.test, "", nested)
-        test = ast.unparse(node.test) if _mentions_warning(node.body) else ""
+        test = ast.unparse(node.test) if mentions_call(node.body) else ""
         for statement in node.body:
             self._walk(statement, test, nested)
         for statement in node.orelse:
@@ -171,7 +128,7 @@ class _Reader:
     def _assign(self, node: ast.Assign | ast.AnnAssign) -> None:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         for target in targets:
-            container = self._container(_last(target))
+            container = self._container(last_of(target))
             if container is not None and isinstance(node.value, ast.Dict):
                 self._dictionary(node.value, container)
 
@@ -182,16 +139,19 @@ class _Reader:
 
     def _subscript(self, node: ast.Subscript) -> None:
         """`metrics["kl"]`, `self._metrics[mode]["kl"]`, `batch["input_ids"]`; a table looked up by an option."""
-        key = _text(node.slice)
+        key = text_of(node.slice)
         if key is not None:
             base: ast.expr = node.value
             while isinstance(base, ast.Subscript):
                 self.handled.add(id(base))  # of `metrics["train"]["kl"]` the last key counts
                 base = base.value
-            container = self._container(_last(base))
+            container = self._container(last_of(base))
             if container is not None and key.strip("*"):
                 container.setdefault(key, node.lineno)
-        elif isinstance(node.value, ast.Dict) and (name := _last(node.slice)):
+        elif isinstance(node.value, ast.Name | ast.Attribute) and (name := last_of(node.slice)):
+            if self._container(last_of(node.value)) is None:
+                self.body.tables.setdefault(name, {}).setdefault(ast.unparse(node.value), node.lineno)
+        elif isinstance(node.value, ast.Dict) and (name := last_of(node.slice)):
             for entry in node.value.keys:
                 if isinstance(entry, ast.Constant) and isinstance(entry.value, str):
                     self.body.accepted.setdefault(name, {}).setdefault(entry.value, entry.lineno)
@@ -199,52 +159,77 @@ class _Reader:
     def _call(self, node: ast.Call, guard: str) -> None:
         if any(isinstance(a, ast.Starred) for a in node.args) and any(k.arg is None for k in node.keywords):
             self.body.forwards.append(node.func)
-        name = _last(node.func)
-        owner = _last(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        name = last_of(node.func)
+        owner = last_of(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         if _LOGGERS.search(name) or (name == "update" and _METRICS.search(owner)):
             for argument in node.args:
                 if isinstance(argument, ast.Dict):
                     self._dictionary(argument, self.body.metrics)
-        elif name in ("get", "pop", "setdefault") and node.args and (key := _text(node.args[0])):
+        elif name in ("get", "pop", "setdefault") and node.args and (key := text_of(node.args[0])):
             container = self._container(owner)
             if container is not None and key.strip("*"):
                 container.setdefault(key, node.lineno)
-        elif name == "add_parser" and node.args and (command := _text(node.args[0])):
+        elif name == "add_parser" and node.args and (command := text_of(node.args[0])):
             self.body.parsers.setdefault(command, node.lineno)
         elif name == "add_argument":
             for argument in node.args:
-                if (flag := _text(argument)) and flag.startswith("--"):
+                if (flag := text_of(argument)) and flag.startswith("--"):
                     self.body.flags.setdefault(flag, node.lineno)
+        elif "deprecat" in name.lower() and (stated := deprecation_stated(node)):
+            words = " ".join(f"`{text}`" for argument in node.args if (text := text_of(argument)))
+            self.body.warned.append(Warned(words, "FutureWarning", guard, node.lineno, stated))
         elif name in ("warn", "warning", "warning_once", "warn_once", "warn_deprecated", "error", "info"):
             self._warning(node, name, owner, guard)
+        elif name == "filter" and _DATA.search(owner):
+            self._filter(node)
+        elif owner == "self" and isinstance(node.func, ast.Attribute):
+            self.body.calls.append(node)
 
     def _warning(self, node: ast.Call, name: str, owner: str, guard: str) -> None:
-        message = _text(node.args[0]) if node.args else None
+        message = text_of(node.args[0]) if node.args else None
         if message is None or not message.strip("*"):
             return
         given = [*node.args[1:], *(keyword.value for keyword in node.keywords if keyword.arg == "category")]
-        category = next((_last(value) for value in given if _last(value).endswith("Warning")), "UserWarning")
+        category = next((last_of(value) for value in given if last_of(value).endswith("Warning")), "UserWarning")
         via = category if name == "warn" and owner not in ("logger", "log", "logging", "_logger") else "log"
         self.body.warned.append(Warned(message, via, guard, node.lineno))
+
+    def _raise(self, node: ast.Raise, guard: str) -> None:
+        if isinstance(node.exc, ast.Call) and node.exc.args and (message := text_of(node.exc.args[0])):
+            self.body.raised.append(Warned(message, last_of(node.exc.func), guard, node.lineno))
+
+    def _filter(self, node: ast.Call) -> None:
+        """Rows that `dataset.filter(...)` drops: by its `desc`, or by the test itself."""
+        told = next((text_of(keyword.value) for keyword in node.keywords if keyword.arg == "desc"), None)
+        test = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "function"), None)
+        if isinstance(test, ast.Lambda):
+            test = test.body
+        words = told or (ast.unparse(test) if test is not None else "")
+        if words.strip("*"):
+            self.body.dropped.setdefault(words, node.lineno)
 
     def _compare(self, node: ast.Compare) -> None:
         """`loss_type == "sigmoid"`, `self.args.loss_type in ["sigmoid", "hinge"]`, `"kl" in metrics`."""
         if len(node.ops) != 1:
             return
         left, right = node.left, node.comparators[0]
-        if isinstance(node.ops[0], ast.In | ast.NotIn) and (key := _text(left)) and key.strip("*"):
-            container = self._container(_last(right))
+        if isinstance(node.ops[0], ast.In | ast.NotIn) and (key := text_of(left)) and key.strip("*"):
+            container = self._container(last_of(right))
             if container is not None:
                 container.setdefault(key, node.lineno)
-        if not isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn) or not (name := _last(left)):
+        if not isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn) or not (name := last_of(left)):
             return
         values = right.elts if isinstance(right, ast.List | ast.Tuple | ast.Set) else [right]
+        if isinstance(right, ast.Call) and last_of(right.func) == "get_args" and len(right.args) == 1:
+            right = right.args[0]
+        if isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(right, ast.Name | ast.Attribute):
+            self.body.tables.setdefault(name, {}).setdefault(ast.unparse(right), node.lineno)
         for value in values:
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 self.body.accepted.setdefault(name, {}).setdefault(value.value, value.lineno)
 
     def _match(self, node: ast.Match) -> None:
-        name = _last(node.subject)
+        name = last_of(node.subject)
         for case in node.cases if name else ():
             patterns = case.pattern.patterns if isinstance(case.pattern, ast.MatchOr) else [case.pattern]
             for pattern in patterns:
@@ -254,40 +239,8 @@ class _Reader:
 
     def _dictionary(self, node: ast.Dict, into: dict[str, int]) -> None:
         for key, value in zip(node.keys, node.values, strict=True):
-            text = _text(key) if key is not None else None
-            if isinstance(value, ast.Dict) or (isinstance(value, ast.Call) and _last(value.func).endswith("dict")):
+            text = text_of(key) if key is not None else None
+            if isinstance(value, ast.Dict) or (isinstance(value, ast.Call) and last_of(value.func).endswith("dict")):
                 continue  # a part of a container, `{"train": defaultdict(list)}`
             if text and text.strip("*"):
                 into.setdefault(text, node.lineno)
-
-
-def announced(message: str) -> str | None:
-    """The version that a deprecation names as the one that removes."""
-    tail = re.split(r"remov|drop|no longer|unsupported|error", message, maxsplit=1, flags=re.I)
-    found = _DUE.search(tail[1]) if len(tail) > 1 else None
-    found = found or _DUE.search(message)
-    return found[1] if found else None
-
-
-def _mentions_warning(body: list[ast.stmt]) -> bool:
-    return any(isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) for statement in body)
-
-
-def _text(node: ast.expr | None) -> str | None:
-    """A string with `*` for what an f-string puts in; None if it is no string."""
-    if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else None
-    if isinstance(node, ast.JoinedStr):
-        parts = (str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
-        return re.sub(r"\*+", "*", "".join(parts))
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        left, right = _text(node.left), _text(node.right)
-        return None if left is None and right is None else f"{'*' if left is None else left}{right or '*'}"
-    return None
-
-
-def _last(node: ast.AST | None) -> str:
-    """The last part of a dotted name; empty if it is none."""
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""

@@ -94,9 +94,10 @@ def _unnamed(fact: Fact) -> bool:
 
 def _details(old: Fact, new: Fact, renamed: bool, hook: bool) -> Iterator[Change]:
     """Changes of an argument that is still there. A renamed one is reported once: its default only if it differs."""
-    before, after = old.get("default"), new.get("default")
     if _unnamed(old) or new.get("kind") == "deprecated":
         return
+    old, new = _effective(old), _effective(new)
+    before, after = old.get("default"), new.get("default")
     if before is None or after is None:
         if before != after:
             yield Change("changed", old.kind, old, new, "required", hook=hook)
@@ -106,6 +107,11 @@ def _details(old: Fact, new: Fact, renamed: bool, hook: bool) -> Iterator[Change
         yield Change("changed", old.kind, old, new, "kind", hook=hook)
     if not renamed and old.get("init") != new.get("init"):
         yield Change("changed", old.kind, old, new, "init", hook=hook)
+
+
+def _effective(fact: Fact) -> Fact:
+    """With the default that counts: the one that `__post_init__` puts in place of what is declared, if it is known."""
+    return fact.stating(default=fact.get("settled"))
 
 
 def _moved(old: Signature, new: Signature, names: dict[str, str], hook: bool) -> Iterator[Change]:

@@ -6,13 +6,17 @@ from collections.abc import Iterator
 
 import griffe
 
+from .after_init import settled
 from .annotations import type_text
-from .bodies import Bodies, announced
+from .bodies import Bodies
+from .calls import passed_to_methods
 from .facts import INTERNAL, Fact, make_fact
 from .fields import ConfigField, config_fields, is_dataclass, is_field
+from .foreign import pinned_fields
 from .resolve import External, Resolver
 from .signatures import choice_facts, gives_of, order_of, param_facts, takes_anything
 from .values import value_text
+from .words import announced
 
 _PROTOCOL = ("__call__", "__len__", "__getitem__", "__iter__", "__next__", "__contains__", "__enter__", "__exit__")
 """Special methods that users call by syntax, so that they are as public as any."""
@@ -51,8 +55,11 @@ class ClassReader:
         yield from details
         for base in self._bases():
             yield make_fact("base", self.home, base, self.origin)
+        passed = passed_to_methods(self.lineage, self.bodies) if self.bodies is not None else {}
         for name, (owner, member) in sorted(self._members().items()):
-            yield from self._member(name, owner, member)
+            for fact in self._member(name, owner, member):
+                is_it = fact.kind == "method" and fact.get("binding") != "property"
+                yield fact.stating(called=passed.get(name)) if is_it else fact
 
     def _constructor(self) -> tuple[str | None, list[Fact]]:
         """The positional order (None if a base outside the package may add to it) and a fact per argument or field."""
@@ -69,9 +76,19 @@ class ClassReader:
             return None, []
         positional = [field.name for field in fields if field.in_constructor and not field.keyword_only]
         foreign = any(self._foreign_bases(owner) for owner in self.lineage)
+        later = self._settled(fields)
         return None if foreign or not positional else ",".join(positional), [
-            fact for field in fields for fact in self._field(field)
+            fact for field in fields for fact in self._field(field, later.get(field.name))
         ]
+
+    def _settled(self, fields: list[ConfigField]) -> dict[str, str]:
+        """Defaults that `__post_init__` replaces by others."""
+        if self.bodies is None or not any("__post_init__" in owner.members for owner in self.lineage):
+            return {}
+        bases = (_base(base, owner, self.resolver) for owner in self.lineage for base in owner.bases)
+        foreign = {name for base in bases if isinstance(base, str) for name in pinned_fields(base)}
+        declared = {field.name: field.default for field in fields}
+        return settled(self.lineage, declared, foreign, self.resolver, self.bodies)
 
     def _passes_on(self, method: griffe.Function) -> bool:
         """Whether a method takes anything and gives all of it to the one that it overrides."""
@@ -81,7 +98,7 @@ class ClassReader:
         calls = [ast.unparse(callee) for callee in body.forwards] if body is not None else []
         return len(calls) == 1 and calls[0].startswith("super(") and calls[0].endswith(f").{method.name}")
 
-    def _field(self, field: ConfigField) -> Iterator[Fact]:
+    def _field(self, field: ConfigField, later: str | None) -> Iterator[Fact]:
         origin = self.resolver.tree.origin(field.attribute)
         inherited = self._from(field.owner)
         yield make_fact(
@@ -90,6 +107,7 @@ class ClassReader:
             field.name,
             origin,
             default=field.default,
+            settled=later,
             type=field.type,
             kind="keyword-only" if field.keyword_only else None,
             init=None if field.in_constructor else "no",

@@ -206,8 +206,28 @@ class ObjectDiff:
             if old.get(detail) != new.get(detail):
                 yield Change("changed", "method", old, new, detail, hook=hook)
         yield from _given(old, new)
+        yield from self._called(old, new, hook)
         if old.get("binding") != "property" and new.get("binding") != "property":
             yield from self._callable(old, new, hook)
+
+    def _called(self, old: Fact, new: Fact, hook: bool) -> Iterator[Change]:
+        """Arguments that the class did not pass to its method before.
+
+        That a hook has a new one, or any method one that must be given, is told by itself; what bases elsewhere pass is
+        not known.
+        """
+        if self._is_inherited(new, new.name):
+            return
+        before, after = ((fact.get("called") or "").split(",") for fact in (old, new))
+        known = {fact.name for fact in self.old.owned("param", _owner(old))}
+        arguments = {fact.name: fact for fact in self.new.owned("param", _owner(new))}
+        told = {n for n, f in arguments.items() if n not in known and (hook or f.get("default") is None)}
+        told |= (
+            arguments.keys() if known - arguments.keys() else set()
+        )  # renamed ones have another name, no other value
+        more = sorted(set(after) - set(before) - told - {"*", "**"})
+        if old.get("called") and new.get("called") and more and not set(before) & {"*", "**"}:
+            yield Change("changed", "method", old, new, "called", hook=hook, also=tuple(more))
 
     def _attributes(self, before: str, after: str, near: Origin | None) -> Iterator[Change]:
         old, new = self.old.owned("attribute", before), self.new.owned("attribute", after)

@@ -31,6 +31,9 @@ KINDS = {
     "extra": "an optional set of dependencies that can be installed by name",
     "key": "a string under which code of a module reads or writes rows and batches",
     "warning": "what public code warns of, by the beginning of its text, and how (`via` a warning or the log)",
+    "error": "what public code refuses, by the beginning of its text, and with what (`via` a class of errors)",
+    "filter": "a test or a text by which public code drops rows of a data set",
+    "tombstone": "a name that is gone (`since` a version), the `last` version that had it, and what to `use` instead",
     "deprecation": "what the code says will go (`until` a version), and how it says so (`via` a warning or the log)",
     "dependency": "a required package with its version range; of an extra, when the owner is `name[extra]`",
 }

@@ -92,6 +92,8 @@ def _finding(rule: Rule, change: Change) -> Finding:
         "new_kind": new.kind if new else "",
         "also": ", ".join(also),
         "all": ", ".join((f"`{fact.name}`", *also)),
+        "via": fact.get("via") or "",
+        "text": fact.name.replace("-", " "),
     }
     if change.op == "moved":
         words["owner"] = fact.path
@@ -145,6 +147,7 @@ def describe(fact: Fact) -> str:
         text = name + (f": {type_}" if type_ else "") + ("" if default is None else f" = {default}")
         notes = [kind] if (kind := fact.get("kind")) in ("keyword-only", "positional-only") else []
         notes += ["not an argument"] if fact.get("init") == "no" else []
+        notes += ["by `__post_init__`"] if fact.get("settled") is not None else []
         return text + (f" ({', '.join(notes)})" if notes else "")
     if fact.get("order") is not None:
         words = [*(["async"] if fact.get("async") else []), fact.get("binding") or "", fact.kind]

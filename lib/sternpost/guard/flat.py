@@ -10,12 +10,12 @@ from .renames import match, names_alike
 from .values import same_value
 
 FLAT = (
-    *("row", "column", "batch", "metric", "key", "checkpoint", "warning", "deprecation"),
+    *("row", "column", "batch", "metric", "key", "checkpoint", "warning", "deprecation", "error", "filter"),
     *("command", "flag", "script", "python", "extra", "dependency"),
 )
 """Kinds of facts that stand by themselves: they belong to a room, a command or the distribution."""
 
-_OF_OBJECTS = ("metric", "warning", "deprecation")
+_OF_OBJECTS = ("metric", "warning", "deprecation", "error", "filter")
 _PROJECT = ("script", "python", "extra", "dependency")
 
 Causes = set[tuple[str, tuple[str, str, str]]]
@@ -30,6 +30,8 @@ def flat_changes(old: Snapshot, new: Snapshot, touched: set[str]) -> Iterator[Ch
                 if owner not in new.names:
                     continue  # it went with its class
                 before, after = old.owned(kind, owner), new.owned(kind, new.home(owner) or owner)
+            elif kind in _OF_OBJECTS and owner in new.names:
+                continue  # it came with its class
             else:
                 before, after = old.owned(kind, owner), new.owned(kind, owner)
             if kind == "column":

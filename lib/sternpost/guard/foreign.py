@@ -66,3 +66,11 @@ def inherited_fields(snapshot: Snapshot, owner: str) -> Iterator[Fact]:
             if fact.name not in seen:
                 seen.add(fact.name)
                 yield fact
+
+
+def pinned_fields(path: str) -> set[str]:
+    """The options of a class in another library, as far as they are pinned."""
+    home = foreign_base(path)
+    known = known_bases()
+    homes = [home, *ancestors(known, home)] if home else []
+    return {fact.name for owner in homes for fact in known.owned("field", owner)}

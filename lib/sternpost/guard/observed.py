@@ -10,13 +10,16 @@ from collections.abc import Iterator
 
 import griffe
 
-from .bodies import Bodies, Body, Warned, announced
+from .annotations import strings_in
+from .bodies import Bodies
+from .body import Body, Warned
 from .classes import lineage
 from .exports import Export
 from .facts import Fact, Origin, make_fact
 from .fields import config_fields, is_dataclass
 from .resolve import Resolver
 from .values import parse_expression
+from .words import announced, deprecation_stated, last_of, text_of
 
 _QUOTED = re.compile(r"`+([^`]+)`+|'([A-Za-z_]\w*)'|\"([A-Za-z_]\w*)\"")
 _USE = re.compile(r"(?:use|switch to|prefer|renamed to|replaced (?:by|with)|in favou?r of)\s+`+([^`]+)`+", re.I)
@@ -40,6 +43,7 @@ class Observer:
         for home, class_ in self.classes.items():
             yield from self._deprecated_in_class(home, class_)
         for home, function in self.functions.items():
+            yield from self._decorated(home, function)
             body = self.bodies.of(function)
             if body is not None:
                 names = {parameter.name for parameter in function.parameters}
@@ -51,7 +55,8 @@ class Observer:
             yield from self._metrics(home, class_)
             yield from self._accepted(class_)
         yield from self._keys()
-        yield from self._warnings()
+        for home, thing, body in self._public_bodies():
+            yield from self._told(home, thing, body)
         yield from self._commands()
 
     # ---- Metrics and keys
@@ -86,20 +91,28 @@ class Observer:
             for key, line in found.items():
                 yield make_fact("key", module, key, Origin(self._shown(module), line))
 
-    def _warnings(self) -> Iterator[Fact]:
-        """Of the public classes and functions; the text is known by its beginning, so that a better wording is none."""
+    # ---- What is said, refused and dropped
+
+    def _public_bodies(self) -> Iterator[tuple[str, griffe.Object, Body]]:
+        """Of the methods of public classes, and of public functions."""
         for home, class_ in self.classes.items():
             for name in _methods(class_):
-                body = self.bodies.of(class_.members[name])  # type: ignore[arg-type]
-                yield from self._warned(home, body, class_)
+                if (body := self.bodies.of(class_.members[name])) is not None:  # type: ignore[arg-type]
+                    yield home, class_, body
         for home, function in self.functions.items():
-            yield from self._warned(home, self.bodies.of(function), function)
+            if (body := self.bodies.of(function)) is not None:
+                yield home, function, body
 
-    def _warned(self, home: str, body: Body | None, thing: griffe.Object) -> Iterator[Fact]:
-        for warned in body.warned if body else ():
-            start = "-".join(re.findall(r"\w+", warned.message)[:8]).lower()
-            if start and not warned.deprecates:
-                yield make_fact("warning", home, start, Origin(self._file(thing), warned.line), via=warned.via)
+    def _told(self, home: str, thing: griffe.Object, body: Body) -> Iterator[Fact]:
+        """A text is known by its beginning, so that a better wording is no other one."""
+        file = self._file(thing)
+        for kind, said in (("warning", body.warned), ("error", body.raised)):
+            for one in said:
+                start = _beginning(one.message)
+                if start and not (kind == "warning" and one.deprecates):
+                    yield make_fact(kind, home, start, Origin(file, one.line), via=one.via)
+        for words, line in body.dropped.items():
+            yield make_fact("filter", home, _beginning(words), Origin(file, line))
 
     # ---- Accepted values
 
@@ -114,11 +127,21 @@ class Observer:
             fields = self._field_types(config)
             for owner, name in methods:
                 body = self.bodies.of(owner.members[name])  # type: ignore[arg-type]
-                for option, values in body.accepted.items() if body else ():
-                    if option in fields:
-                        for value, line in values.items():
-                            origin = Origin(self._shown(owner.module.path), line)
-                            yield make_fact("choice", f"{home}.{option}", repr(value), origin, seen="code")
+                if body is None:
+                    continue
+                for option in sorted(fields):
+                    for value, line in self._values(body, option, owner).items():
+                        origin = Origin(self._shown(owner.module.path), line)
+                        yield make_fact("choice", f"{home}.{option}", repr(value), origin, seen="code")
+
+    def _values(self, body: Body, option: str, owner: griffe.Class) -> dict[str, int]:
+        """What an option is compared with, and the keys of the tables that it is looked up in."""
+        found = dict(body.accepted.get(option, {}))
+        for table, line in body.tables.get(option, {}).items():
+            known = self.resolver.lookup(table.removeprefix("self.").removeprefix("cls."), owner)
+            if isinstance(known, griffe.Attribute) and known.value is not None:
+                found |= dict.fromkeys(strings_in(known, self.resolver), line)
+        return found
 
     def _configs(self, class_: griffe.Class) -> list[griffe.Class]:
         """The dataclasses of this package that the constructor of a class is annotated with."""
@@ -143,13 +166,32 @@ class Observer:
 
     # ---- Deprecations
 
+    def _decorated(self, owner: str, thing: griffe.Class | griffe.Function) -> Iterator[Fact]:
+        """`@deprecated(since=..., remove_in=..., use=...)`, or `@deprecated("message")` as PEP 702 has it."""
+        for decorator in thing.decorators:
+            call = parse_expression(str(decorator.value))
+            if not isinstance(call, ast.Call) or "deprecat" not in last_of(call.func).lower():
+                continue
+            stated = deprecation_stated(call)
+            message = text_of(call.args[0]) if len(call.args) == 1 and not call.keywords else None
+            if stated or message:
+                use = stated.get("use") or next(iter(_USE.findall(message or "")), None)
+                until = stated.get("until") or announced(message or "")
+                origin = Origin(self._file(thing), decorator.lineno)
+                details = {"since": stated.get("since"), "until": until, "use": use, "via": "FutureWarning"}
+                yield make_fact("deprecation", owner, "", origin, **details)
+
     def _deprecated_in_class(self, home: str, class_: griffe.Class) -> Iterator[Fact]:
+        yield from self._decorated(home, class_)
         names = {field.name for field in config_fields(lineage(class_, self.resolver), self.resolver)}
         for name, member in class_.members.items():
-            if isinstance(member, griffe.Function) and (body := self.bodies.of(member)) is not None and body.warned:
+            if not isinstance(member, griffe.Function):
+                continue
+            whole = name in ("__init__", "__post_init__", "__new__", "__init_subclass__")
+            owner = home if whole else f"{home}.{name}"
+            yield from self._decorated(owner, member)
+            if (body := self.bodies.of(member)) is not None and body.warned:
                 arguments = {parameter.name for parameter in member.parameters}
-                whole = name in ("__init__", "__post_init__", "__new__", "__init_subclass__")
-                owner = home if whole else f"{home}.{name}"
                 yield from self._deprecations(owner, names | arguments, body, self._file(member))
 
     def _deprecations(self, owner: str, names: set[str], body: Body, file: str) -> Iterator[Fact]:
@@ -163,8 +205,9 @@ class Observer:
                 owner,
                 subject,
                 Origin(file, warned.line),
-                until=announced(warned.message),
-                use=use[1] if use else None,
+                since=warned.stated.get("since"),
+                until=warned.until,
+                use=warned.stated.get("use") or (use[1] if use else None),
                 via=warned.via,
             )
 
@@ -190,6 +233,10 @@ class Observer:
 
     def _file(self, thing: griffe.Object) -> str:
         return self.tree.origin(thing).file
+
+
+def _beginning(text: str) -> str:
+    return "-".join(re.findall(r"\w+", text)[:8]).lower()
 
 
 def _methods(class_: griffe.Class) -> list[str]:

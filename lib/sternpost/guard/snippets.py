@@ -133,6 +133,23 @@ class Consumer:
             imports=("inspect",),
         )
 
+    def overrides_what_is_called(self) -> str:
+        """A method written for the release, called with what this package now passes to it."""
+        path = f"{self.owner}.{self.fact.name}"
+        signature = Signature.of(self.old, path, self.fact)
+        known = (self.change.before or "").split(",")
+        written = [name for name in _written(signature) if name.partition("=")[0].lstrip("*") in known]
+        return self.using(
+            path,
+            f"def override({', '.join(['self', *written])}): ...",
+            "module = ast.parse(inspect.getsource(sys.modules[{it}.__module__]))",
+            "calls = [node for node in ast.walk(module) if isinstance(node, ast.Call)]",
+            f"for call in [call for call in calls if ast.unparse(call.func) == 'self.{self.fact.name}']:",
+            "    named = {keyword.arg: None for keyword in call.keywords}",
+            "    inspect.signature(override).bind(None, *call.args, **named)",
+            imports=("ast", "inspect", "sys"),
+        )
+
     # ---- Arguments and options
 
     def passed_by_name(self) -> str:
@@ -272,6 +289,7 @@ WRITERS: dict[str, Callable[[Consumer], str]] = {
     "method-renamed": Consumer.has_member,
     "method-kind-changed": Consumer.is_bound_as_it_was,
     "method-async-changed": Consumer.is_awaited_as_it_was,
+    "method-called-with-more": Consumer.overrides_what_is_called,
     "result-restructured": Consumer.returns_as_many,
     "attribute-removed": Consumer.has_member,
     "attribute-renamed": Consumer.has_member,

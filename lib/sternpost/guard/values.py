@@ -25,7 +25,7 @@ _ARITHMETIC: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
-_MAX_NUMBER = 10**18
+MAX_NUMBER = 10**18
 
 
 def value_text(expression: str | griffe.Expr, scope: griffe.Object, resolver: Resolver) -> str:
@@ -114,7 +114,7 @@ class Folder(ast.NodeTransformer):
                 return node
         except (ArithmeticError, ValueError, TypeError):
             return node
-        return ast.Constant(result) if _is_number(result) and abs(result) <= _MAX_NUMBER else node
+        return ast.Constant(result) if _is_number(result) and abs(result) <= MAX_NUMBER else node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         node.operand = self.visit(node.operand)
@@ -172,7 +172,7 @@ def _number(node: ast.expr) -> int | float | None:
         inner = _number(node.operand)
         return None if inner is None else -inner
     value = node.value if isinstance(node, ast.Constant) else None
-    return value if _is_number(value) and abs(value) <= _MAX_NUMBER else None
+    return value if _is_number(value) and abs(value) <= MAX_NUMBER else None
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

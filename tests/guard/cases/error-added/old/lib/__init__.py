@@ -1,0 +1,4 @@
+class Trainer:
+    def __init__(self, model, beta=0.1):
+        if model is None:
+            raise TypeError("`model` must be given.")
