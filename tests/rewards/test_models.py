@@ -68,11 +68,13 @@ def ids_of(rows, completions, tokenizer):
 
 
 @pytest.mark.parametrize("data", [texts, chats])
-@pytest.mark.parametrize(("make", "shared"), [(decoder, True), (encoder, False)])
+@pytest.mark.parametrize(("make", "shared"), [(decoder, True), (decoder, False), (encoder, False)])
 @pytest.mark.parametrize("room", [models.ROOM, 40])
 def test_each_sequence_has_its_own_reward(data, make, shared, room, monkeypatch):
     """Laid end to end with shared prompts, or padded; in one batch or in several."""
     monkeypatch.setattr(models, "ROOM", room)
+    if not shared:  # as for an architecture that cannot
+        monkeypatch.setattr(models, "keep_sequences_apart", lambda model: False)
     model, tokenizer = make(), tiny.tokenizer()
     rows, completions = data()
     own = copy.deepcopy(model)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from sternpost.rewards.run import LEFT_BEHIND, NotGiven, RewardFunction
+from sternpost.rewards import NotGiven
+from sternpost.rewards.run import LEFT_BEHIND, RewardFunction
 
 COMPLETIONS = ["a", "bb", "ccc"]
 NOTHING = [None] * 3
@@ -204,6 +205,7 @@ def test_no_error_is_lost(error):
         ("abc", TypeError, "the reward `wrong` returned a str"),
         (["1", 2, 3], TypeError, "the reward `wrong` is '1' for completion 0"),
         ([0, float("inf"), 0], ValueError, "the reward `wrong` is inf for completion 1"),
+        ([0, 0, 10**400], ValueError, "the reward `wrong` is inf for completion 2"),
     ],
 )
 def test_wrong_results_name_the_reward(returned, kind, message):

@@ -8,9 +8,11 @@ from .isolated import isolated
 from .length import get_cosine_scaled_reward, get_soft_overlong_punishment
 from .math import accuracy_reward, reasoning_accuracy_reward
 from .named import load_reward
+from .run import NotGiven
 from .text import get_repetition_penalty_reward, think_format_reward
 
 __all__ = [
+    "NotGiven",
     "accuracy_reward",
     "get_cosine_scaled_reward",
     "get_repetition_penalty_reward",

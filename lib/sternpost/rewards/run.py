@@ -214,6 +214,10 @@ def checked_value(name: str, at: int, value: Any) -> float | None:
         return None
     if not isinstance(value, bool | int | float):
         raise TypeError(f"the reward `{name}` is {value!r} for completion {at}. Return a number or None.")
-    if math.isinf(value):
-        raise ValueError(f"the reward `{name}` is {value} for completion {at}. Return a finite number or None.")
-    return None if math.isnan(value) else float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if math.isinf(number):
+        raise ValueError(f"the reward `{name}` is {number} for completion {at}. Return a finite number or None.")
+    return None if math.isnan(number) else number
