@@ -105,7 +105,9 @@ def _uncollected() -> Iterator[None]:
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .deprecation import missing
+
+        raise missing(__name__, name)
     with _uncollected():
         value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value

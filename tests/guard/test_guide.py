@@ -80,6 +80,7 @@ def test_the_examples_of_settings_and_exceptions_are_accepted(tmp_path: Path):
         "experimental",
         "legacy",
         "commands",
+        "tombstones",
         "ignore-extras",
         "internal",
     }

@@ -16,6 +16,7 @@ from .fragments import overdue, shortcomings, too_low
 from .rules import Bump
 from .settings import Settings
 from .snapshot import parse, render
+from .tombstones import unburied
 
 OK, BROKEN, UNREADABLE = 0, 1, 2
 
@@ -39,7 +40,7 @@ class Verdict:
     problems: tuple[Problem, ...] = ()
     """Files that could not be read."""
     release: tuple[str, ...] = ()
-    """Where changelog fragments or the version say less than the changes are."""
+    """Where changelog fragments, the version or the tombstones say less than the changes are."""
     overdue: tuple[Problem, ...] = ()
     """What was announced to go by the version that the package has now, and is still there."""
 
@@ -94,6 +95,7 @@ def check(settings: Settings, today: date | None = None) -> Verdict:
     standing_bump = replace(verdict, allowed=()).bump  # what is allowed needs no other version, but has to be told
     release = shortcomings(folder, settings.shown(folder), verdict.bump)
     release += too_low(baseline.stem, version, standing_bump)
+    release += unburied(settings, new)
     return replace(verdict, release=tuple(release))
 
 

@@ -18,6 +18,7 @@ from .resolve import External, Resolver
 from .settings import Settings
 from .signatures import choice_facts, gives_of, order_of, param_facts, passed_on
 from .sources import Tree
+from .tombstones import tombstone_facts
 from .values import value_text
 
 
@@ -52,6 +53,9 @@ class Extractor:
         self.homes = {e.definition.path: e.home for e in self.exports if isinstance(e.definition, griffe.Class)}
         for part in (self._api, self._commands, self._distribution):
             facts += part()
+        buried, problems = tombstone_facts(self.settings, self.resolver)
+        facts += buried
+        self.problems += problems
         observer = Observer(self.exports, self.homes, self.resolver, self.bodies)
         facts += observer.deprecations()
         facts += observer.facts() if self.settings.internal else ()

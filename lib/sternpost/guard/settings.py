@@ -19,6 +19,7 @@ class Settings:
 
     `public` holds patterns of module paths; None means every module without an underscore. Rooms (packages with a
     `contract.py`) are public whatever it says. `pyproject` is None for a bare package; a wheel has `metadata` instead.
+    `commands` and `tombstones` are the dotted paths of the command line and of the table of names that are gone.
     `internal` asks for what is not public as well: downstream code relies on it all the same.
     """
 
@@ -31,6 +32,7 @@ class Settings:
     experimental: tuple[str, ...] = ("*.experimental", "*.experimental.*")
     legacy: tuple[str, ...] = ("*.legacy", "*.legacy.*")
     commands: str | None = None
+    tombstones: str | None = None
     ignore_extras: tuple[str, ...] = ()
     metadata: Path | None = None
     internal: bool = False
@@ -77,6 +79,7 @@ _OPTIONS: dict[str, type] = {
     "experimental": list,
     "legacy": list,
     "commands": str,
+    "tombstones": str,
     "ignore-extras": list,
     "internal": bool,
 }
@@ -108,7 +111,8 @@ def find_settings(package: Path | None = None, snapshots: Path | None = None, st
         return replace(settings, pyproject=None)
     lists: dict[str, Any] = {key.replace("-", "_"): tuple(v) for key, v in table.items() if isinstance(v, list)}
     internal = bool(table.get("internal", False))
-    return replace(settings, commands=table.get("commands"), internal=internal, **lists)
+    commands, tombstones = table.get("commands"), table.get("tombstones")
+    return replace(settings, commands=commands, tombstones=tombstones, internal=internal, **lists)
 
 
 def _locate(root: Path, table: dict[str, Any], name: str, pyproject: Path | None) -> Path:
