@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sternpost.grpo.advantages import TINY, advantages
-from sternpost.rewards.groups import without_signal
+from sternpost.rewards.groups import weighted_sum, without_signal
 
 NAN = math.nan
 
@@ -87,3 +87,18 @@ def test_groups_without_signal_are_counted():
     """All members alike, or only one reward known."""
     rewards = torch.tensor([1.0, 1.0, 0.0, 1.0, NAN, 2.0])
     assert without_signal(rewards, 2).tolist() == [1.0, 0.0, 1.0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    reward=st.floats(-100, 100, width=32),
+    weight=st.floats(-2, 2, width=32),
+    group=st.integers(2, 9),
+    scale=st.sampled_from(["group", "batch", "none"]),
+)
+def test_equal_rewards_teach_nothing(reward, weight, group, scale):
+    """Completions with the same reward have no advantage, not even that of rounding, and their group has no signal."""
+    rewards = torch.tensor([reward, reward / 3]).repeat(2 * group, 1)
+    weights = torch.tensor([1.0, weight])
+    assert not advantages(rewards, weights, group, scale).any()
+    assert without_signal(weighted_sum(rewards, weights), group).all()

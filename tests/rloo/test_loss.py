@@ -34,6 +34,13 @@ def test_each_is_compared_with_the_others_of_its_prompt(group, groups, data, nor
     assert found.tolist() == pytest.approx(expected, abs=1e-9)
 
 
+@settings(max_examples=60, deadline=None)
+@given(reward=st.floats(-100, 100, width=32), group=st.integers(2, 9), normalize=st.booleans())
+def test_equal_rewards_teach_nothing(reward, group, normalize):
+    """Completions with the same reward have no advantage, not even that of rounding."""
+    assert not leave_one_out(torch.full((2 * group,), reward), group, normalize).any()
+
+
 @settings(max_examples=30, deadline=None)
 @given(group=st.integers(2, 5), seed=st.integers(0, 99))
 def test_twin_of_unscaled_grpo(group, seed):

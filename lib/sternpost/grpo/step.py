@@ -51,7 +51,8 @@ def step(
     found = Step(logps.new_zeros(()), known, {"entropy": known})
     if rollout.sampler_logps is not None:
         gaps = (old - drawn).abs() * mask
-        found.shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), mask.sum())
+        known = mask * ~rollout.sampler_logps.isnan()
+        found.shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), known.sum())
         found.largest["sampling/sampling_logp_difference/max"] = gaps.max()
     weights = sampler_weights(found, old, drawn, mask, args) if corrected else None
     folded = None
@@ -109,7 +110,9 @@ def add_ratios(found: Step, scored: Scored, args: Any) -> None:
         found.shares["clip_ratio/low_mean"] = mean(lows, low)
         found.shares["clip_ratio/high_mean"] = mean(highs, high)
         found.shares["clip_ratio/region_mean"] = mean(lows + highs, low + high)
-        found.smallest["clip_ratio/low_min"], found.largest["clip_ratio/high_max"] = lows.min(), highs.max()
+        unlearned = mask.sum(1) == 0
+        found.smallest["clip_ratio/low_min"] = lows.masked_fill(unlearned, math.inf).min()
+        found.largest["clip_ratio/high_max"] = highs.max()
     elif args.loss_type == "cispo":
         ratios = scored.log_ratios(args.importance_sampling_level).exp()
         cut = ((ratios > args.epsilon_high) & (scored.advantages[:, None] > 0)) * mask

@@ -65,7 +65,7 @@ def leave_one_out(rewards: Float[Tensor, "N"], group: int, normalize: bool = Fal
 
     `normalize` also centres and scales them over all completions that have one (REINFORCE++, 2501.03262).
     """
-    grouped = rewards.view(-1, group)
+    grouped = rewards.double().view(-1, group)  # in which equal rewards differ from their mean by nothing at all
     known = ~grouped.isnan()
     values = grouped.where(known, 0)
     others = known.sum(1, keepdim=True) - known.long()
@@ -73,7 +73,7 @@ def leave_one_out(rewards: Float[Tensor, "N"], group: int, normalize: bool = Fal
     found = (grouped - mean).where(known & (others > 0), torch.nan).flatten()
     if normalize:
         found = (found - found.nanmean()) / (spread(found[None]) + TINY)
-    return found.nan_to_num(0.0)
+    return found.nan_to_num(0.0).to(rewards.dtype)
 
 
 def clipped(
@@ -110,6 +110,7 @@ def step(
     largest = {"clip_ratio/high_max": high.max()}
     if sampler_logps is not None:
         gaps = (old_logps - sampler_logps).nan_to_num(0.0).abs() * mask
-        shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), mask.sum())
+        known = mask * ~sampler_logps.isnan()
+        shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), known.sum())
         largest["sampling/sampling_logp_difference/max"] = gaps.max()
     return Step(loss, shares, {"clip_ratio/low_min": low.min()}, largest)
