@@ -14,11 +14,13 @@ from random import Random
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..models.attention import may_keep_rows_apart
 from ..models.gather import whole_weights
+from ..models.tiled import is_sharded
 from .attention import attending_to_slots
 from .backend import Completion, Group, Sampling
 from .cache import SlotCache
@@ -48,7 +50,8 @@ class InProcessEngine:
         slots: How many completions are drawn side by side.
         autocast: The dtype that the policy is trained in, if its weights have another. Weights are cast once per call
             of `sample`, not once per token.
-        gather: Whether weights that are sharded over processes are gathered for the time of a call of `sample`.
+        gather: Whether weights that are sharded over processes are gathered for the time of a call of `sample`. If not,
+            each token gathers them layer by layer, and all processes go on until the last one has finished.
 
     Raises:
         ValueError: the model keeps a state that is no list of keys and values (state spaces, for example).
@@ -89,19 +92,25 @@ class InProcessEngine:
                 stack.enter_context(whole_weights(self.wrapped))
             if self.autocast is not None:
                 stack.enter_context(cast_once(self.model, self.autocast))
-            return Sampler(self.model, groups, sampling, self.slots).run() if groups else []
+            sharded = not self.gather and any(map(is_sharded, self.model.parameters()))
+            return Sampler(self.model, groups, sampling, self.slots, sharded).run()
 
 
 class Sampler:
-    """One call of `sample`: the waiting, the running and the finished completions."""
+    """One call of `sample`: the waiting, the running and the finished completions.
 
-    def __init__(self, model: PreTrainedModel, groups: Sequence[Group], sampling: Sampling, slots: int) -> None:
-        self.model, self.groups, self.sampling = model, groups, sampling
+    `sharded`: forward passes gather weights, so that every process has to make the same number of them.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, groups: Sequence[Group], sampling: Sampling, slots: int, sharded: bool
+    ) -> None:
+        self.model, self.groups, self.sampling, self.sharded = model, groups, sampling, sharded
         config = model.config.get_text_config()
         self.device = model.get_input_embeddings().weight.device
         count = max(1, min(slots, sum(group.count for group in groups)))
-        prompt = max(len(group.prompt) for group in groups)
-        longest = max(group.longest(sampling) for group in groups)
+        prompt = max((len(group.prompt) for group in groups), default=1)
+        longest = max((group.longest(sampling) for group in groups), default=1)
         self.cache = SlotCache(config.num_hidden_layers, count, prompt, longest, self.device)
         self.waiting = deque(
             Running(number, member, group.longest(sampling), Random(f"{sampling.seed} {number} {member}"))
@@ -121,9 +130,26 @@ class Sampler:
             self.start()
             if self.running:
                 self.step()
+        while self.sharded and self.anyone_runs(False):
+            self.model(input_ids=self.cache.tensor([[0]]), use_cache=False)
         return [
             [self.done[number, member] for member in range(group.count)] for number, group in enumerate(self.groups)
         ]
+
+    def anyone_runs(self, here: bool) -> bool:
+        """Whether any process makes a forward pass now; all ask at the same time."""
+        running = torch.tensor(int(here), device=self.device)
+        dist.all_reduce(running)
+        return bool(running)
+
+    def forward(self, ids: list[list[int]], **kwargs: Any) -> Tensor:
+        """`[n, V]` logits of the token after the last one."""
+        if self.sharded:
+            self.anyone_runs(True)
+        out = self.model(
+            input_ids=self.cache.tensor(ids), past_key_values=self.cache, use_cache=True, logits_to_keep=1, **kwargs
+        )
+        return out.logits[:, -1]
 
     def start(self) -> None:
         """Let waiting completions of one group after the other take the free slots, and draw their first tokens."""
@@ -145,9 +171,7 @@ class Sampler:
         if self.begun is None or self.begun[0] != number:
             prompt = list(self.groups[number].prompt)
             row = self.cache.begin_prompt(len(prompt))
-            ids = self.cache.tensor([prompt])
-            out = self.model(input_ids=ids, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
-            self.begun = (number, row, out.logits[0, -1])
+            self.begun = (number, row, self.forward([prompt])[0])
         return self.begun[1:]
 
     def step(self) -> None:
@@ -155,15 +179,10 @@ class Sampler:
         cache = self.cache
         positions = [cache.prompt_lengths[home] + length for home, length in zip(cache.homes, cache.lengths)]
         cache.begin_step()
+        position_ids = cache.tensor(positions)[:, None]
         with attending_to_slots(self.model):
-            out = self.model(
-                input_ids=cache.tensor([[each.ids[-1]] for each in self.running]),
-                position_ids=cache.tensor(positions)[:, None],
-                past_key_values=cache,
-                use_cache=True,
-                slots=cache,
-            )
-        self.take(slice(0, None), out.logits[:, -1])
+            logits = self.forward([[each.ids[-1]] for each in self.running], position_ids=position_ids, slots=cache)
+        self.take(slice(0, None), logits)
         self.clear()
 
     def take(self, part: slice, logits: Tensor) -> None:

@@ -7,26 +7,42 @@ draws completions makes as many as there are tokens in the longest one. With who
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from torch import nn
 from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+
+WHOLE: WeakSet[nn.Module] = WeakSet()
+"""Models whose weights are gathered now."""
 
 
 @contextmanager
 def whole_weights(model: nn.Module) -> Iterator[None]:
     """Gather the weights of a model, which may be wrapped, and shard them again at the end; every process must do so.
 
-    FSDP2, FSDP and DeepSpeed ZeRO-3; other models have whole weights anyway. They must not be changed meanwhile.
+    FSDP2 and DeepSpeed ZeRO-3; other models have whole weights anyway. They must not be changed meanwhile. Within
+    another one for the same model it does nothing, so that processes need not do that equally often.
+
+    Raises:
+        ValueError: the weights are sharded by the first version of FSDP.
     """
+    if model in WHOLE:
+        yield
+        return
     with ExitStack() as stack:
         if any(hasattr(weight, "ds_id") for weight in model.parameters()):
             from deepspeed.runtime.zero import unwrap_model_for_generation
 
             stack.enter_context(unwrap_model_for_generation(model))
         elif any(isinstance(module, FullyShardedDataParallel) for module in model.modules()):
-            stack.enter_context(FullyShardedDataParallel.summon_full_params(model, writeback=False))
+            raise ValueError(
+                "FSDP's first version cannot keep whole weights behind a forward pass, so the policy cannot be sampled "
+                "in this process. Set `fsdp_version: 2`."
+            )
         else:
             stack.enter_context(unsharded([module for module in model.modules() if isinstance(module, FSDPModule)]))
+        WHOLE.add(model)
+        stack.callback(WHOLE.discard, model)
         yield
 
 
