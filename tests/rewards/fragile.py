@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,13 @@ async def slow_lengths(completions):
 def hangs_for(completions, seconds):
     time.sleep(seconds[0])
     return [1.0] * len(completions)
+
+
+def starts_another(completions, marker):
+    """And waits for it; its number is in a file."""
+    other = subprocess.Popen(["sleep", "600"])
+    Path(marker[0]).write_text(str(other.pid))
+    other.wait()
 
 
 def dies(completions):

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -66,6 +68,50 @@ def test_the_time_of_all_rewards_ends_the_process_too():
     while first.returncode is None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert first.returncode == -9
+
+
+def ended(process, within=15):
+    """Whether a process ends in time; one that only waits to be noticed has ended."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True).stdout.strip()
+        if not state or state.startswith("Z"):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_what_it_has_started_is_killed_with_it(tmp_path):
+    """No process of a judge stays behind."""
+    marker = tmp_path / "process"
+    reward = isolated(fragile.starts_another, timeout=2.0)
+    assert judged(Judge(reward), marker=str(marker))[1] == [NOTHING]
+    assert ended(int(marker.read_text()))
+
+
+def test_it_ends_with_the_trainer():
+    """Also if the trainer is killed while the function hangs."""
+    script = (
+        "import asyncio\n"
+        "from sternpost.rewards import isolated\n"
+        "from tests.rewards import fragile\n"
+        "async def main():\n"
+        "    reward = isolated(fragile.hangs_for)\n"
+        "    task = asyncio.create_task(reward(completions=['a'], seconds=[600]))\n"
+        "    while reward.process is None:\n"
+        "        await asyncio.sleep(0.01)\n"
+        "    await asyncio.sleep(1)\n"
+        "    print(reward.process.pid, flush=True)\n"
+        "    await task\n"
+        "asyncio.run(main())\n"
+    )
+    path = os.pathsep.join(filter(None, sys.path))
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}) as run:
+        worker = int(run.stdout.readline())
+        assert not ended(worker, within=0.2)
+        run.kill()
+    assert ended(worker)
 
 
 def test_a_process_that_dies_is_replaced_and_the_batch_judged_again(tmp_path, caplog):

@@ -74,6 +74,8 @@ class Judge:
         trust_remote_code: bool = False,
         calls: Calls | None = None,
     ) -> None:
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"`reward_timeout={timeout}` must be positive. Leave it out to wait for ever.")
         given = list(reward_funcs) if isinstance(reward_funcs, list | tuple) else [reward_funcs]
         given = [] if reward_funcs is None else given
         kinds = [kind for kind in dict.fromkeys(environments) if callable(getattr(kind, "get_reward", None))]
@@ -83,8 +85,6 @@ class Judge:
                 "`reward_funcs` is empty, so that there is nothing to learn from. Pass at least one reward, or an "
                 "environment with a method `get_reward()`."
             )
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"`reward_timeout={timeout}` must be positive. Leave it out to wait for ever.")
         self.weights = checked_weights(reward_weights, len(given), len(judging))
         tokenizers = as_list(reward_processing_classes, given)
         rewards: list[RewardFunction | RewardModel | EnvironmentReward] = [
