@@ -16,7 +16,12 @@ __all__ = [
     "DPOTrainer",
     "DatasetConfig",
     "DatasetMixtureConfig",
+    "GRPOConfig",
+    "GRPOTrainer",
     "ModelConfig",
+    "RLOOConfig",
+    "RLOOTrainer",
+    "RewardArguments",
     "RewardConfig",
     "RewardTrainer",
     "RichProgressCallback",
@@ -43,7 +48,12 @@ _HOMES = {
     "DPOTrainer": "dpo",
     "DatasetConfig": "options",
     "DatasetMixtureConfig": "options",
+    "GRPOConfig": "grpo",
+    "GRPOTrainer": "grpo",
     "ModelConfig": "options",
+    "RLOOConfig": "rloo",
+    "RLOOTrainer": "rloo",
+    "RewardArguments": "options",
     "RewardConfig": "reward",
     "RewardTrainer": "reward",
     "RichProgressCallback": "callbacks",
@@ -77,16 +87,19 @@ if TYPE_CHECKING:
         prepare_multimodal_messages,
     )
     from .dpo import DPOConfig, DPOTrainer
+    from .grpo import GRPOConfig, GRPOTrainer
     from .options import (
         DatasetConfig,
         DatasetMixtureConfig,
         ModelConfig,
+        RewardArguments,
         ScriptArguments,
         get_dataset,
         get_peft_config,
         get_quantization_config,
     )
     from .reward import RewardConfig, RewardTrainer
+    from .rloo import RLOOConfig, RLOOTrainer
     from .sft import SFTConfig, SFTTrainer
     from .templates import clone_chat_template, get_training_chat_template
 

@@ -109,6 +109,20 @@ class ScriptArguments:
 
 
 @dataclass(kw_only=True)
+class RewardArguments:
+    """What judges the completions of methods that generate."""
+
+    # ---- What judges completions
+
+    reward_funcs: list[str] | None = None
+    """Rewards by name: `accuracy_reward`, `reasoning_accuracy_reward`, `think_format_reward`,
+    `get_soft_overlong_punishment`, or the dotted path of a function, `module.function`, also of a module in the working
+    directory."""
+    reward_model_name_or_path: str | None = None
+    """A reward model besides: a directory or an id on the hub. It comes before `reward_funcs` in `reward_weights`."""
+
+
+@dataclass(kw_only=True)
 class DatasetConfig:
     """One data set of a mixture."""
 

@@ -8,7 +8,7 @@ import os
 import sys
 from types import ModuleType
 
-COMMANDS = ("sft", "reward", "dpo", "guard", "env")
+COMMANDS = ("sft", "reward", "dpo", "rloo", "grpo", "guard", "env")
 """Modules of this package that are commands, in the order of the help."""
 
 

@@ -39,6 +39,8 @@ class Inputs(NamedTuple):
     quantization_config: Any
     callbacks: list[Any]
     script_args: Any
+    also: list[Any]
+    """Objects of `Command.also`."""
 
 
 class Command(NamedTuple):
@@ -50,6 +52,10 @@ class Command(NamedTuple):
     """Name of the config class in `sternpost.<room>.config`."""
     room: str
     build: Callable[[Inputs], Any]
+    also: tuple[str, ...] = ()
+    """Config classes of `sternpost.options` that this command has besides `SHARED`."""
+    check: Callable[[dict[str, Any]], None] | None = None
+    """Raises a `UsageError` for values that are known to be wrong before anything is imported."""
 
 
 # ---- Options
@@ -58,7 +64,7 @@ class Command(NamedTuple):
 def own_options(command: Command) -> list[Option]:
     """The options that Sternpost defines: the method's, the model's and the data's."""
     options = read_options(PACKAGE / command.room / "config.py", command.config)
-    for name in SHARED:
+    for name in (*command.also, *SHARED):
         options += read_options(PACKAGE / "options.py", name)
     return options
 
@@ -94,6 +100,8 @@ def run(command: Command, argv: list[str]) -> int:
         return OK
     arguments = parse_arguments(argv, all_options(command))
     check_before_import(arguments.values)
+    if command.check is not None:
+        command.check(arguments.values)
     if arguments.debug:
         os.environ[DEBUG] = "1"
     os.environ.update(arguments.env)
@@ -222,6 +230,7 @@ def load_inputs(command: Command, values: dict[str, Any]) -> Inputs:
         quantization_config=options.get_quantization_config(model_args),
         callbacks=[],
         script_args=script_args,
+        also=[construct(getattr(options, name), values) for name in command.also],
     )
 
 

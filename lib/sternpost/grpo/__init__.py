@@ -1,1 +1,6 @@
-"""Group-relative policy optimisation. Not announced yet: tools, environments and vLLM are to come."""
+"""Group-relative policy optimisation: prompts and rewards in, a model that earns more of them out."""
+
+from .config import GRPOConfig
+from .trainer import GRPOTrainer
+
+__all__ = ["GRPOConfig", "GRPOTrainer"]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..rewards.groups import group_mean, group_spread, spread, weighted_sum
-from .choices import MultiObjectiveAggregation, ScaleRewards
+from .contract import MultiObjectiveAggregation, ScaleRewards
 
 TINY = 1e-4
 """Added to standard deviations that are divided by."""

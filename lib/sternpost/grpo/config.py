@@ -9,7 +9,7 @@ from ..choices import check_choices
 from ..generation.options import VLLMMode, VLLMModelImpl, check_batches, check_generation
 from ..models.device import resolve_device_defaults
 from .checks import check_combinations, check_numbers
-from .choices import CorrectionMode, ImportanceSamplingLevel, LossType, MultiObjectiveAggregation, ScaleRewards
+from .contract import CorrectionMode, ImportanceSamplingLevel, LossType, MultiObjectiveAggregation, ScaleRewards
 
 
 @dataclass(kw_only=True)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .choices import CorrectionMode
+from .contract import CorrectionMode
 
 LOG_LIMIT = 20.0
 

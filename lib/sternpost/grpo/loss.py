@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .choices import ImportanceSamplingLevel
+from .contract import ImportanceSamplingLevel
 
 LOG_LIMIT = 20.0
 """Log-ratios are cut there before they are exponentiated: exp(20) is 5e8."""

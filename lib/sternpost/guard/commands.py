@@ -2,8 +2,8 @@
 
 A package whose `commands` setting names its command-line package is read by these conventions: `COMMANDS` there lists
 the commands, each a module beside it; a module's `COMMAND = Command(config="SFTConfig", ...)` names the dataclass whose
-fields are its options; `SHARED` beside the definition of `Command` names further ones, and `ALIASES` of the package's
-module `arguments` short names of options.
+fields are its options, and `also` further ones, as does `SHARED` beside the definition of `Command` for all commands;
+`ALIASES` of the package's module `arguments` holds short names of options.
 """
 
 import ast
@@ -54,7 +54,8 @@ def _flags(module: griffe.Module, resolver: Resolver, homes: dict[str, str]) -> 
         if isinstance(maker, griffe.Class | griffe.Function)
         else ()
     )
-    for name in (named.get("config"), *(shared if isinstance(shared, tuple | list) else ())):
+    more = [name for names in (named.get("also"), shared) if isinstance(names, tuple | list) for name in names]
+    for name in (named.get("config"), *more):
         for path in (f"{resolver.tree.name}.{name}", f"{resolver.tree.name}.{named.get('room')}.{name}"):
             class_ = resolver.find(path)
             if isinstance(class_, griffe.Class):
