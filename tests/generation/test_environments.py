@@ -143,7 +143,8 @@ def test_a_column_chooses_the_environment():
     """Each row has the tools of its own."""
 
     class Mirror:
-        def reset(self, **row: Any) -> None: ...
+        def reset(self, **row: Any) -> None:
+            assert list(row) == ["prompt"]  # the column that chooses is no business of theirs
 
         def echo(self, text: str) -> str:
             """Says it again.

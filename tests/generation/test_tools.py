@@ -81,6 +81,14 @@ def test_results_become_text():
     assert Outcome(error=KeyError("x")).text() == "Error: KeyError: 'x'"
 
 
+def test_parts_become_text():
+    """As a reward model or a template shows them; images cannot be shown."""
+    assert Outcome([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]).text() == "ab"
+    assert Outcome([{"type": "city", "name": "Bonn"}]).text() == '[{"type": "city", "name": "Bonn"}]'
+    with pytest.raises(TypeError, match="a part of the type 'image'"):
+        Outcome([{"type": "text", "text": "a"}, {"type": "image", "image": b""}]).text()
+
+
 @pytest.mark.parametrize("timeout", [None, 20])
 def test_calls_of_a_conversation_follow_one_another(timeout):
     """Sync and async ones mixed; those of other conversations go on meanwhile."""

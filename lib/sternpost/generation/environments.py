@@ -117,7 +117,7 @@ class Environments:
         begun: list[tuple[Instance, Observation]] = list(found)
         waiting = list(range(len(rows)))
         for attempt in range(ATTEMPTS):
-            outcomes = self.calls.run([[reset_of(begun[at][0], rows[at])] for at in waiting])
+            outcomes = self.calls.run([[self.reset_of(begun[at][0], rows[at])] for at in waiting])
             still = []
             for at, (outcome,) in zip(waiting, outcomes, strict=True):
                 instance = begun[at][0]
@@ -131,6 +131,25 @@ class Environments:
         self.used = [instance for instance, _ in begun]
         return begun
 
+    def reset_of(self, instance: Instance, row: Mapping[str, Any]) -> Call:
+        """The call of `reset` with the columns of a row, as far as it takes them; not with the one that chooses it.
+
+        Raises:
+            ValueError: it takes something that is no column.
+        """
+        signature = inspect.signature(instance.value.reset)
+        takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in signature.parameters.values())
+        columns = {name: value for name, value in row.items() if name != "environment" or not instance.name}
+        taken = {name: value for name, value in columns.items() if takes_all or name in signature.parameters}
+        try:
+            bound = signature.bind(**taken)
+        except TypeError as error:
+            raise ValueError(
+                f"the `reset` of {instance.title} does not fit the columns {', '.join(columns)}: {error}. Take them as "
+                "`**row`."
+            ) from error
+        return Call(instance.value.reset, bound)
+
     def complain(self, instance: Instance, at: int, outcome: Outcome, attempt: int) -> None:
         """Warn of a `reset` that raised, or raise if it was the last attempt."""
         problem = f"{instance.title} failed to reset for row {at}: {type(outcome.error).__name__}: {outcome.error}"
@@ -139,20 +158,6 @@ class Environments:
                 f"{problem}. So did {ATTEMPTS - 1} others of it. Correct it or the row."
             ) from outcome.error
         logger.warning("%s. It is thrown away, and a new one is tried.", problem)
-
-
-def reset_of(instance: Instance, row: Mapping[str, Any]) -> Call:
-    """The call of `reset` with the columns of a row, as far as it takes them."""
-    signature = inspect.signature(instance.value.reset)
-    takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in signature.parameters.values())
-    taken = {name: value for name, value in row.items() if takes_all or name in signature.parameters}
-    try:
-        bound = signature.bind(**taken)
-    except TypeError as error:
-        raise ValueError(
-            f"the `reset` of {instance.title} does not fit the columns {', '.join(row)}: {error}. Take them as `**row`."
-        ) from error
-    return Call(instance.value.reset, bound)
 
 
 def checked(outcome: Outcome, instance: Instance) -> Observation:

@@ -124,12 +124,29 @@ class Outcome:
     """It took too long, and may still be running."""
 
     def text(self) -> str:
-        """As the model reads it: text as it is, other values as JSON where they have any."""
+        """As the model reads it: text and parts of text as they are, other values as JSON where they have any.
+
+        Raises:
+            TypeError: a part is an image, or something else that no conversation here can show.
+        """
         if self.error is not None:
             return f"Error: {type(self.error).__name__}: {self.error}"
         if isinstance(self.value, str):
             return self.value
+        if isinstance(self.value, list) and self.value and all(is_part(each) for each in self.value):
+            return "".join(text_of_part(each) for each in self.value)
         return json.dumps(self.value, ensure_ascii=False, default=str)
+
+
+def is_part(value: Any) -> bool:
+    """Whether a value is a typed part of a content, such as `{"type": "text", "text": ...}`."""
+    return isinstance(value, dict) and value.get("type") in value
+
+
+def text_of_part(part: dict[str, Any]) -> str:
+    if part["type"] != "text":
+        raise TypeError(f"a tool returned a part of the type {part['type']!r}. Tools can return text only.")
+    return str(part["text"])
 
 
 class Calls:
