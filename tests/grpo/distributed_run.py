@@ -68,13 +68,14 @@ def main() -> None:
 def trained(case: dict, rows: list[dict], path: Path) -> dict:
     kind, config = (RLOOTrainer, RLOOConfig) if case.pop("rloo", False) else (GRPOTrainer, GRPOConfig)
     straddling, resume = case.pop("straddling", False), case.pop("resume", False)
+    engine = case.pop("engine", False)
     saving = {"save_strategy": "steps", "save_steps": 1} if resume else {}
 
     def make():
         args = config(str(path), **{**COMMON, **case, **saving})
         return kind(
             tiny.model(), sums, args, Dataset.from_list(rows), Dataset.from_list(rows[:4]),
-            processing_class=tiny.tokenizer(), backend=Scripted(straddling),
+            processing_class=tiny.tokenizer(), backend=None if engine else Scripted(straddling),
         )  # fmt: skip
 
     trainer = make()

@@ -78,3 +78,11 @@ def test_sharded_weights(tmp_path, results):
         for left, right in zip(found[name]["lines"], results[1][name]["lines"], strict=True):
             assert left["loss"] == pytest.approx(right["loss"], rel=1e-4, abs=1e-5)
             assert left["grad_norm"] == pytest.approx(right["grad_norm"], rel=1e-3)
+
+
+def test_sharded_weights_and_the_engine(tmp_path):
+    """Processes draw completions of different lengths, and other prompts for different numbers of groups."""
+    case = {"engine": True, "dynamic_sampling_rounds": 2, "per_device_train_batch_size": 4}
+    found = run(tmp_path, 2, with_batch({"engine": case}, 4, **FSDP2))["engine"]
+    assert len(found["lines"]) == 3
+    assert found["lines"][0]["sampling/sampling_logp_difference/max"] < 1e-3

@@ -44,6 +44,7 @@ from ..generation.turns import single_turn
 from ..metrics import MetricBuffer
 from ..models.device import check_launch
 from ..models.forward import enable_scoring, keep_rows_apart, score_batch
+from ..models.gather import whole_weights
 from ..models.head import compute_head_in_float32
 from ..models.policy import (
     ProcessingClass,
@@ -224,6 +225,7 @@ class GRPOTrainer(Trainer):
         self.reward_weights = self.judge.weights.to(self.accelerator.device)
         self.backend = backend or choose_backend(args, policy, processing_class, self.accelerator)
         self.other_sampler = rollout_func is not None or not isinstance(self.backend, InProcessEngine)
+        self.gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
         self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
         self.micro_step = 0
         self.waiting: list[MicroBatch] = []
@@ -266,12 +268,13 @@ class GRPOTrainer(Trainer):
         args = self.args
         group = args.num_generations if mode == "train" else args.num_generations_eval
         self.backend.sync(self.model)
-        made = self.generate(rows, mode)
-        self._add_notes(made.metrics, mode)
-        rewards = self.accelerator.gather(made.rewards)
-        self.metrics[mode].add(reward_metrics(rewards, self.judge.names, self.reward_weights, group))
-        if mode == "train":
-            rewards = self.resample(made, rewards, group)
+        with whole_weights(self.model) if self.gathers else nullcontext():  # for all turns and attempts together
+            made = self.generate(rows, mode)
+            self._add_notes(made.metrics, mode)
+            rewards = self.accelerator.gather(made.rewards)
+            self.metrics[mode].add(reward_metrics(rewards, self.judge.names, self.reward_weights, group))
+            if mode == "train":
+                rewards = self.resample(made, rewards, group)
         first = self.accelerator.process_index * len(rows)
         mine = slice(first, first + len(rows))
         worth = advantages(
@@ -481,7 +484,11 @@ class GRPOTrainer(Trainer):
         self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[Tensor | None, Any, Any]:
         with torch.no_grad(), self.compute_loss_context_manager():
-            return self.compute_loss(model, self._prepare_inputs(inputs)).detach(), None, None
+            batch = self._prepare_inputs(inputs)
+            loss = self.compute_loss(model, batch).detach()
+        count = loss.new_tensor(len(batch.rollout))
+        self.metrics["eval"].add({"loss": (loss * count, count)})  # the base class counts prompts, not completions
+        return loss, None, None
 
     def evaluation_loop(
         self,

@@ -37,6 +37,7 @@ from ..generation.turns import single_turn
 from ..metrics import MetricBuffer
 from ..models.device import check_launch
 from ..models.forward import enable_scoring, keep_rows_apart, score_batch
+from ..models.gather import whole_weights
 from ..models.policy import (
     ProcessingClass,
     align_special_tokens,
@@ -181,6 +182,7 @@ class RLOOTrainer(Trainer):
         self.backend = backend or choose_backend(args, policy, processing_class, self.accelerator)
         own_sampler = isinstance(self.backend, InProcessEngine) and args.repetition_penalty == 1
         self.sampler_is_policy = own_sampler
+        self.gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
         self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
         self.micro_step = 0
         self.waiting: list[MicroBatch] = []
@@ -223,7 +225,8 @@ class RLOOTrainer(Trainer):
         args = self.args
         group = args.num_generations if mode == "train" else args.num_generations_eval
         self.backend.sync(self.model)
-        made = self.generate(rows, mode)
+        with whole_weights(self.model) if self.gathers else nullcontext():
+            made = self.generate(rows, mode)
         self._add_notes(made.metrics, mode)
         rewards = self.accelerator.gather(made.rewards)
         self.metrics[mode].add(reward_metrics(rewards, self.judge.names, self.reward_weights, group))
@@ -382,7 +385,11 @@ class RLOOTrainer(Trainer):
         self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[Tensor | None, Any, Any]:
         with torch.no_grad(), self.compute_loss_context_manager():
-            return self.compute_loss(model, self._prepare_inputs(inputs)).detach(), None, None
+            batch = self._prepare_inputs(inputs)
+            loss = self.compute_loss(model, batch).detach()
+        count = loss.new_tensor(len(batch.rollout))
+        self.metrics["eval"].add({"loss": (loss * count, count)})  # the base class counts prompts, not completions
+        return loss, None, None
 
     def evaluation_loop(
         self,
