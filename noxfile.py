@@ -38,7 +38,9 @@ CHECKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "lint": (("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", ".")),
     "types": (("-m", "mypy"),),
     "tests": ((*PYTEST, "tests"),),
-    "guard": (("-m", "sternpost.guard", "check"), ("-m", "sternpost.guard", "twins")),
+    "guard": tuple(
+        ("-m", "sternpost.guard", *words) for words in (("check", "--witness"), ("twins",), ("promotions",))
+    ),
     "contracts": ((*PYTEST, "contract_tests"),),
     "downstream": (("downstream_ci/run.py",),),
 }

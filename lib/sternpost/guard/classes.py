@@ -85,8 +85,7 @@ class ClassReader:
         """Defaults that `__post_init__` replaces by others."""
         if self.bodies is None or not any("__post_init__" in owner.members for owner in self.lineage):
             return {}
-        bases = (_base(base, owner, self.resolver) for owner in self.lineage for base in owner.bases)
-        foreign = {name for base in bases if isinstance(base, str) for name in pinned_fields(base)}
+        foreign = {name for base in foreign_bases(self.class_, self.resolver) for name in pinned_fields(base)}
         declared = {field.name: field.default for field in fields}
         return settled(self.lineage, declared, foreign, self.resolver, self.bodies)
 
@@ -203,6 +202,12 @@ def lineage(class_: griffe.Class, resolver: Resolver) -> list[griffe.Class]:
             if isinstance(target, griffe.Class) and not any(target is other for other in found):
                 found.append(target)
     return found
+
+
+def foreign_bases(class_: griffe.Class, resolver: Resolver) -> list[str]:
+    """The bases from other libraries, of the class itself and of its bases here."""
+    found = (_base(base, owner, resolver) for owner in lineage(class_, resolver) for base in owner.bases)
+    return [base for base in found if isinstance(base, str)]
 
 
 def _base(base: str | griffe.Expr, class_: griffe.Class, resolver: Resolver) -> griffe.Class | str:

@@ -56,9 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     twins.add_argument("--accept", action="store_true", help="enter the difference as it is now")
     twins.add_argument("--reason", default="", help="why the difference is right; needed with --accept")
     twins.set_defaults(run=_twins)
+    promotions = commands.add_parser(
+        "promotions", help="usage by cost of every method: what to promote, what to demote"
+    )
+    promotions.set_defaults(run=_promotions)
     scan = commands.add_parser("scan", help="what another version of a package breaks in a project that uses it")
     scan_command.add_arguments(scan)
-    for command in (snapshot, check, freeze, twins):
+    for command in (snapshot, check, freeze, twins, promotions):
         command.add_argument("--package", type=Path, metavar="PATH", help="directory of the package to look at")
         command.add_argument("--snapshots", type=Path, metavar="PATH", help="directory of the snapshots")
     return parser
@@ -118,6 +122,15 @@ def _twins(arguments: argparse.Namespace) -> int:
 
     settings = find_settings(arguments.package, arguments.snapshots)
     text, code = accept(settings, arguments.pair, arguments.reason) if arguments.accept else report(settings)
+    sys.stdout.write(text)
+    return code
+
+
+def _promotions(arguments: argparse.Namespace) -> int:
+    from .promotions import report
+    from .settings import find_settings
+
+    text, code = report(find_settings(arguments.package, arguments.snapshots))
     sys.stdout.write(text)
     return code
 
