@@ -8,6 +8,9 @@ from .rows import without_none
 from .splits import Rows, column_names
 from .tokens import encode
 
+IMAGES = ("image", "images")
+"""Columns that hold pictures in other methods."""
+
 
 def check_prompts(
     train_dataset: Rows, eval_dataset: Rows | Mapping[str, Rows] | None, made_elsewhere: bool = False
@@ -15,7 +18,7 @@ def check_prompts(
     """Raise unless rows have prompts, if those are not `made_elsewhere`, and can be numbered.
 
     Raises:
-        ValueError: the column is missing, or a data set is a stream or empty.
+        ValueError: the column is missing, there are images, or a data set is a stream or empty.
     """
     evaluated = eval_dataset if isinstance(eval_dataset, dict) else {"evaluation": eval_dataset}
     for name, rows in {"train": train_dataset, **evaluated}.items():
@@ -25,6 +28,12 @@ def check_prompts(
         if "prompt" not in columns and not made_elsewhere:
             raise ValueError(
                 f"the {name} data set has the columns {', '.join(columns)}, but needs `prompt`: text or messages."
+            )
+        images = [column for column in IMAGES if column in columns]
+        if images:
+            raise ValueError(
+                f"the {name} data set has the column `{images[0]}`, but methods that generate read text only. Remove "
+                "the column, or rename it if it is for a reward."
             )
         if not hasattr(rows, "__len__"):
             raise ValueError(
@@ -70,4 +79,12 @@ def checked(prompt: Any, at: int) -> Any:
     """A prompt without the empty fields that data sets put into messages."""
     if not isinstance(prompt, str) and not (isinstance(prompt, list) and prompt):
         raise ValueError(f"row {at} of the batch, column `prompt`: {prompt!r} is neither text nor a list of messages.")
+    for message in [] if isinstance(prompt, str) else prompt:
+        content = message.get("content") if isinstance(message, Mapping) else None
+        kinds = [part.get("type") for part in content] if isinstance(content, list) else []
+        if set(kinds) - {"text", None}:
+            raise ValueError(
+                f"row {at} of the batch, column `prompt`: a message holds {', '.join(map(str, kinds))}, but methods "
+                "that generate read text only."
+            )
     return without_none(prompt)

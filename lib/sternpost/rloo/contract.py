@@ -20,14 +20,8 @@ BATCH = {
         "ref_logps": "N C or None",
     },
     "padded": {"input_ids": "N S", "attention_mask": "N S"},
-    "shared": {
-        "input_ids": "1 S",
-        "position_ids": "1 S",
-        "seq_lengths": "list of tuples (prompt, completion, completion, ...)",
-    },
 }
-"""Attributes and shapes of `inputs.rollout` in `compute_loss`; keys and shapes of the batch that a `scorer` gets of it,
-per layout."""
+"""Attributes and shapes of `inputs.rollout` in `compute_loss`; keys and shapes of the batch that a `scorer` gets of it."""
 
 METRICS = (
     "loss",
