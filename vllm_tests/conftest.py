@@ -34,3 +34,4 @@ def served(started_with: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     server = Served(started_with, tmp_path_factory.mktemp("server") / "log")
     yield server
     server.close()
+    print(server.log.read_text()[-20_000:])  # shown where a test failed

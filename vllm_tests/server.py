@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import urllib3
@@ -75,6 +76,18 @@ class Served:
         text = urllib3.request("GET", f"{self.url}/metrics", timeout=10).data.decode()
         running = [line for line in text.splitlines() if line.startswith("vllm:num_requests_running")]
         return any(float(line.rsplit(maxsplit=1)[1]) > 0 for line in running)
+
+    def kill_when_busy(self, kill: Callable[[], None]) -> threading.Thread:
+        """Call `kill` as soon as a request is computed; the thread ends then."""
+
+        def wait() -> None:
+            while not self.is_busy():
+                time.sleep(0.1)
+            kill()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        return thread
 
     def close(self) -> None:
         self.closed = True

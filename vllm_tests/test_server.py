@@ -1,8 +1,6 @@
 """A real server draws with the policy's weights, before and after updates, and through kills."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from peft import LoraConfig, get_peft_model
@@ -25,7 +23,7 @@ from vllm_tests.server import Served
 
 @pytest.fixture(scope="module")
 def backend(served: Served) -> Iterator[VLLMServer]:
-    return VLLMServer(served.url, timeout=240)
+    return VLLMServer(served.url, timeout=900)
 
 
 def test_it_draws_what_transformers_would(backend):
@@ -55,21 +53,6 @@ def test_an_adapter(backend):
     check_greedy(backend, model.eval())
 
 
-def watched(served: Served, kill: Callable[[], None]) -> tuple[threading.Thread, list[float]]:
-    """Kill the server while it computes."""
-    when: list[float] = []
-
-    def wait() -> None:
-        while not served.is_busy():
-            time.sleep(0.02)
-        when.append(time.monotonic())
-        kill()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread, when
-
-
 @pytest.mark.parametrize("victim", ["server", "engine"])
 def test_killed_while_it_draws(served, backend, victim):
     """The call returns what it would have: drawn with the current weights, not those that the server started with."""
@@ -77,13 +60,12 @@ def test_killed_while_it_draws(served, backend, victim):
     change(model)
     backend.sync(model)
     starts = served.starts
-    thread, when = watched(served, served.kill if victim == "server" else served.kill_engine)
+    thread = served.kill_when_busy(served.kill if victim == "server" else served.kill_engine)
     groups = [Group(prompt, 4) for prompt in PROMPTS]
     sampling = Sampling(max_tokens=600, temperature=1.0, seed=7)
     found = backend.sample(groups, sampling)
     thread.join()
     assert served.starts == starts + 1
-    assert when
     for prompt, completions in zip(PROMPTS, found, strict=True):
         assert len(completions) == 4
         for each in completions:
@@ -95,7 +77,7 @@ def test_killed_while_it_draws(served, backend, victim):
 def test_a_regular_expression(served):
     """Completions match it, and end."""
     model = tiny_policy(4)
-    backend = VLLMServer(served.url, timeout=240, regex="(ab|c){2,4}")
+    backend = VLLMServer(served.url, timeout=900, regex="(ab|c){2,4}")
     backend.sync(model)
     stop = frozenset({tokenizer().eos_token_id, tokenizer().pad_token_id})
     (found,) = backend.sample([Group(PROMPTS[0], 8)], Sampling(max_tokens=20, stop=stop))
