@@ -79,6 +79,11 @@ def test_results_become_text():
     texts = ["as it is", '{"a": [1, null]}', "3", "null", '"{1}"', "ü", '["ü"]']
     assert [Outcome(value).text() for value in values] == texts
     assert Outcome(error=KeyError("x")).text() == "Error: KeyError: 'x'"
+    itself: list[Any] = []
+    itself.append(itself)
+    assert [Outcome(value).text() for value in ({(1, 2): 3}, itself)] == ["{(1, 2): 3}", "[[...]]"]
+    broken = [Outcome("a\ud83d"), Outcome(["a\ud83d"]), Outcome(error=ValueError("a\ud83d"))]
+    assert [each.text() for each in broken] == ["a?", '["a?"]', "Error: ValueError: a?"]
 
 
 def test_parts_become_text():

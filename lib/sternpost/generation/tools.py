@@ -130,12 +130,20 @@ class Outcome:
             TypeError: a part is an image, or something else that no conversation here can show.
         """
         if self.error is not None:
-            return f"Error: {type(self.error).__name__}: {self.error}"
+            return printable(f"Error: {type(self.error).__name__}: {self.error}")
         if isinstance(self.value, str):
-            return self.value
+            return printable(self.value)
         if isinstance(self.value, list) and self.value and all(is_part(each) for each in self.value):
-            return "".join(text_of_part(each) for each in self.value)
-        return json.dumps(self.value, ensure_ascii=False, default=str)
+            return printable("".join(text_of_part(each) for each in self.value))
+        try:
+            return printable(json.dumps(self.value, ensure_ascii=False, default=str))
+        except (TypeError, ValueError, RecursionError):  # keys that are no text, values that hold themselves
+            return printable(str(self.value))
+
+
+def printable(text: str) -> str:
+    """Text without halves of characters, which JSON can hold, but neither tokenizers nor files take."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def is_part(value: Any) -> bool:
