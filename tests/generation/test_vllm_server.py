@@ -347,6 +347,7 @@ def test_nccl_is_chosen_by_the_server(tmp_path):
     fake.kill()
 
 
+@pytest.mark.slow
 def test_two_processes(tmp_path):
     """Sharded weights arrive whole; each rank draws its own, and brings weights again if it is the one to notice."""
     fake = FakeVLLM()

@@ -5,8 +5,9 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import urllib3
@@ -17,6 +18,8 @@ CONNECT = 10.0
 """Seconds within which a server that is there accepts a connection."""
 
 
+MOST = 256
+"""Requests that are made side by side."""
 WATCH = 5.0
 """Seconds between two looks at a server that has requests to answer."""
 
@@ -41,12 +44,12 @@ class RefusedError(RuntimeError):
 class Connection:
     """A server and the connections to it; threads may share it."""
 
-    def __init__(self, url: str, timeout: float, size: int = 256) -> None:
+    def __init__(self, url: str, timeout: float) -> None:
         self.url, self.timeout = url.rstrip("/"), timeout
         options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
         if sys.platform == "linux":  # a machine that has gone away is noticed in about a minute
             options += [(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30), (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)]
-        self.pool = urllib3.PoolManager(maxsize=size, retries=False, socket_options=options)
+        self.pool = urllib3.PoolManager(maxsize=MOST + 8, retries=False, socket_options=options)
 
     def get(self, path: str) -> Any:
         return self.ask("GET", path, None, self.timeout)
@@ -91,26 +94,27 @@ def message_of(text: str) -> str:
         return text[:500]
 
 
-def all_at_once(work: Callable[[int], T], count: int, watch: Callable[[], None], most: int = 256) -> list[T]:
+def all_at_once(work: Callable[[int], T], count: int, watch: Callable[[], None]) -> list[T]:
     """`work(0) ... work(count - 1)` in threads, while `watch` is called every now and then. The first error is raised.
 
     The threads keep no process from ending, as those of an executor would: they may wait for a server that hangs.
     """
     results: dict[int, T] = {}
     failures: list[BaseException] = []
-    waiting = deque(range(count))
+    waiting = SimpleQueue[int]()
+    for number in range(count):
+        waiting.put(number)
 
     def run() -> None:
-        while waiting and not failures:
-            try:
-                number = waiting.popleft()
-                results[number] = work(number)
-            except IndexError:  # another thread took the last one
-                return
-            except BaseException as error:
-                failures.append(error)
+        with suppress(Empty):
+            while not failures:
+                number = waiting.get_nowait()
+                try:
+                    results[number] = work(number)
+                except BaseException as error:
+                    failures.append(error)
 
-    threads = [threading.Thread(target=run, daemon=True) for _ in range(min(count, most))]
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(min(count, MOST))]
     for thread in threads:
         thread.start()
     for thread in threads:
