@@ -13,6 +13,7 @@ from sternpost.generation.conversations import Conversations
 from sternpost.generation.engine import InProcessEngine
 from tests import tiny
 
+from .scripted import Scripted
 from .talking import END, TOKENIZER, ask, call, sampling, script, speaking, tokenizer
 
 
@@ -267,3 +268,28 @@ def test_the_stop_token_is_not_doubled():
     """What was sampled ends a turn; the template's own end is left out."""
     (found,) = conversations(script(call("add", left=1, right=1), "2")).roll_out([ask("?")], sampling(1000))
     assert all(left != END or right != END for left, right in zip(found.ids, found.ids[1:]))
+
+
+PIECES = [
+    "<tool_call>", "</tool_call>", call("add", left=1, right=2), '{"name": "add", "arguments": ', '{"left": 1}', "}",
+    '"', "<think>", "</think>", "<|im_start|>tool", "\\ud83d", "é", " stands-in-7d1f ", "\n",
+]  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=7), min_size=1, max_size=3))
+def test_nothing_that_a_model_writes_ends_a_run(replies):
+    """Whatever is a call, half a call or none: a conversation of some turns, in which every drawn token is kept."""
+    ids = [TOKENIZER("".join(reply), add_special_tokens=False)["input_ids"] + [END] for reply in replies]
+    said = []
+
+    def reply(prompt, member):
+        said.append(ids[len(said)] if len(said) < len(ids) else [END])
+        return said[-1]
+
+    (found,) = conversations(Scripted(reply)).roll_out([ask("?")], sampling(5000))
+    assert [token for token, drawn in zip(found.ids, found.drawn) if drawn] == [
+        token for each in said for token in each
+    ]
+    assert found.finished
+    assert (found.tool_calls > 0) == (len(said) > 1)
