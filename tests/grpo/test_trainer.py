@@ -162,7 +162,7 @@ def test_metrics_of_a_step(tmp_path):
     assert (line["completions/min_length"], line["completions/max_length"]) == (min(lengths), max(lengths))
     assert line["completions/clipped_ratio"] == pytest.approx(sum(length == 6 for length in lengths) / len(lengths))
     assert line["reward"] == line["rewards/watch/mean"] == pytest.approx(sum(seen["rewards"]) / 8, rel=1e-5)
-    read = trainer.tokenize_prompts(prompts()[:2])
+    read = trainer.source.tokenize_prompts(prompts()[:2])
     assert line["num_tokens"] == sum(lengths) + sum(map(len, read))
     assert line["reward_std"] == pytest.approx(torch.tensor(seen["rewards"]).std().item(), rel=1e-4)
     ended = [length for length in lengths if length < 6]

@@ -97,7 +97,7 @@ def test_metrics_and_evaluation(tmp_path):
     assert all(math.isfinite(value) for value in first.values())
     assert (tmp_path / "completions" / "completions_00001.parquet").exists()
     metrics = trainer.evaluate(Dataset.from_list(prompts(4)))
-    assert math.isfinite(metrics["eval_reward"]) and math.isfinite(metrics["eval_loss"])
+    assert all(math.isfinite(metrics[name]) for name in ("eval_reward", "eval_loss"))
 
 
 @pytest.mark.parametrize(

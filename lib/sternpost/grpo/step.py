@@ -51,8 +51,8 @@ def step(
     found = Step(logps.new_zeros(()), known, {"entropy": known})
     if rollout.sampler_logps is not None:
         gaps = (old - drawn).abs() * mask
-        known = mask * ~rollout.sampler_logps.isnan()
-        found.shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), known.sum())
+        said = mask * ~rollout.sampler_logps.isnan()
+        found.shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), said.sum())
         found.largest["sampling/sampling_logp_difference/max"] = gaps.max()
     weights = sampler_weights(found, old, drawn, mask, args) if corrected else None
     folded = None
@@ -66,7 +66,7 @@ def step(
         per_token = per_token * kept
     chosen = mask if unsure is None else top_entropy_mask(entropy, mask, unsure[0])
     per_token = per_token * chosen
-    found.learned_entropy = (entropy * chosen).sum(), chosen.sum()
+    found.learned_entropy = ((entropy * chosen).sum(), chosen.sum())
     if weights is not None:
         per_token = per_token * weights
     if rollout.ref_logps is not None:

@@ -1,6 +1,6 @@
 """Group-relative policy optimisation (https://huggingface.co/papers/2402.03300) and its relatives.
 
-row {prompt, ...} -> tokens of the prompt -> completions, several for each            generation/
+row {prompt, ...} -> tokens of the prompt -> completions, several for each            source.py, generation/
 completions -> rewards                                                                rewards/judge.py
 prompts whose completions teach nothing -> others                                     signal.py
 rewards -> advantages                                                                 advantages.py
@@ -18,8 +18,7 @@ from typing import Any
 from zlib import crc32
 
 import torch
-from accelerate.utils import gather_object, is_peft_model
-from datasets import Dataset
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer, TrainerCallback, set_seed
@@ -29,18 +28,13 @@ from ..checkpoints import all_or_nothing, check_writable, resolve_resume
 from ..data.batches import multiple_of
 from ..data.chat import tokenizer_of
 from ..data.groups import GroupSampler
-from ..data.prompts import PromptTokenizer, check_prompts
 from ..data.splits import Rows, column_names
 from ..generation.backend import Backend, Sampling
 from ..generation.choose import choose_backend
-from ..generation.conversations import Conversations
 from ..generation.engine import InProcessEngine
 from ..generation.environments import Environments
 from ..generation.options import sampling_of
-from ..generation.rollout_func import from_rollout_func
 from ..generation.tools import Calls
-from ..generation.trajectory import Trajectory
-from ..generation.turns import single_turn
 from ..metrics import MetricBuffer
 from ..models.device import check_launch
 from ..models.forward import enable_scoring, keep_rows_apart, score_batch
@@ -57,11 +51,10 @@ from ..models.policy import (
 )
 from ..models.reference import (
     FollowPolicy,
-    add_reference_adapter,
     as_reference,
     disable_dropout,
-    load_reference,
     prepare_reference,
+    starting_reference,
 )
 from ..models.scores import Scorer, ScoreRequest, TokenScores
 from ..report.completions import completions_file, joined, print_completions, save_completions
@@ -82,6 +75,7 @@ from .entropy import EntropyControl
 from .loss import Window
 from .rollout import MicroBatch, Rollout, rollout_of
 from .signal import FurtherRows, Replay, silent_groups
+from .source import Source, checked_rows
 from .step import step
 
 STATE = "rollout-{rank}.pt"
@@ -142,30 +136,20 @@ class GRPOTrainer(Trainer):
     ):
         # ---- 1. Options
         args = GRPOConfig() if args is None else args
-        if train_dataset is None and (environment_factory is None or args.max_steps < 1):
-            raise ValueError(
-                "`train_dataset` is missing. Pass the prompts to train on; or an `environment_factory`, whose `reset` "
-                "returns them, and `max_steps`."
-            )
-        if rollout_func is not None and (tools or environment_factory):
-            raise ValueError("`rollout_func` takes the place of `tools` and `environment_factory`. Pass one of them.")
         check_launch(args)
         check_writable(args.output_dir)
-        if train_dataset is None:
-            train_dataset = Dataset.from_dict({"prompt": [None] * args.train_batch_size * args.world_size})
-        check_prompts(train_dataset, eval_dataset, made_elsewhere=environment_factory is not None)
-        environments = (
-            None if environment_factory is None else Environments(environment_factory, Calls(args.tool_timeout))
-        )
+        train_dataset = checked_rows(args, train_dataset, eval_dataset, tools, environment_factory, rollout_func)
+        calls = Calls(args.tool_timeout)
+        environments = None if environment_factory is None else Environments(environment_factory, calls)
         self.judge = Judge(
             reward_funcs, reward_processing_classes, args.reward_weights, args.reward_timeout,
-            environments.kinds if environments else (), args.trust_remote_code,
+            environments.kinds if environments else (), args.trust_remote_code, calls,
         )  # fmt: skip
-        self.judge.check_columns(column_names(train_dataset, "train"))
+        if rollout_func is None:  # which may tell rewards more
+            self.judge.check_columns(column_names(train_dataset, "train"))
 
         # ---- 2. Policy and tokenizer
         set_seed(args.seed)  # adapters start from random weights
-        given_adapter = not isinstance(model, str) and is_peft_model(model)
         policy = load_policy(model, AutoModelForCausalLM, args, quantization_config)
         processing_class = load_processing_class(processing_class, base_of(policy), args)
         self.tokenizer = tokenizer_of(processing_class)
@@ -177,36 +161,19 @@ class GRPOTrainer(Trainer):
             compute_head_in_float32(base_of(policy))
         self.router_coefficient = router_coefficient(base_of(policy), args.router_aux_loss_coef)
         self.scorer = scorer or score_batch
-        enable_scoring(base_of(policy))
 
-        # ---- 3. Data
-        self.tokenize_prompts = PromptTokenizer(processing_class, args.chat_template_kwargs)
-
-        # ---- 4. Reference
-        reference = None
-        if args.beta and is_peft_model(policy):
-            if args.sync_ref_model or given_adapter:
-                add_reference_adapter(policy)
-        elif args.beta:
-            reference = load_reference(None, base_of(policy), AutoModelForCausalLM, args, quantization_config)
-            disable_dropout(reference)
-            enable_scoring(reference)
+        # ---- 3. Reference
+        reference = starting_reference(model, policy, AutoModelForCausalLM, args, quantization_config)
         models = [base_of(policy), *([] if reference is None else [reference])]
+        for each in models:
+            enable_scoring(each)
         self.shared = scorer is None and all(keep_rows_apart(each, branches=True) for each in models)
 
-        # ---- 5. Generation and rewards
-        self.rollout_func, self.has_tools = rollout_func, bool(tools or environments)
-        self.conversations = None
-        if tools or environments:
-            self.conversations = Conversations(
-                processing_class, tools, environments, args.max_tool_calling_iterations,
-                self.tokenize_prompts.options, args.tool_timeout,
-            )  # fmt: skip
-        self.further = FurtherRows(len(train_dataset), args.seed)
-        self.replay = Replay(args.replay_groups)
-        self.entropy = EntropyControl(args)
+        # ---- 4. Generation
+        ours = None if rollout_func is None else lambda prompts: rollout_func(prompts, self)
+        self.source = Source(args, processing_class, tools, environments, ours)
 
-        # ---- 6. super()
+        # ---- 5. super()
         super().__init__(
             model=policy,
             args=args,
@@ -226,12 +193,19 @@ class GRPOTrainer(Trainer):
         self.backend = backend or choose_backend(args, policy, processing_class, self.accelerator)
         self.other_sampler = rollout_func is not None or not isinstance(self.backend, InProcessEngine)
         self.gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
+        self.per_window = args.gradient_accumulation_steps
+        self.per_generation = max(args.steps_per_generation, self.per_window)
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Forget what was generated and logged."""
         self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
         self.micro_step = 0
         self.waiting: list[MicroBatch] = []
+        self.further = FurtherRows(len(self.train_dataset), self.args.seed)
+        self.replay = Replay(self.args.replay_groups)
+        self.entropy = EntropyControl(self.args)
         self.shown: list[dict[str, list[Any]]] = []
-        self.per_window = args.gradient_accumulation_steps
-        self.per_generation = max(args.steps_per_generation, self.per_window)
         self.step_seconds = 0.0
 
     # ---- Data -----------------------------------------------------------------------------------------------------
@@ -294,11 +268,9 @@ class GRPOTrainer(Trainer):
 
     def generate(self, rows: list[dict[str, Any]], mode: str, attempt: int = 0) -> Judged:
         """A completion for each row, judged."""
-        made = Judged(list(rows), self.trajectories(rows, self.sampling(mode, attempt)) if rows else [])
+        made = Judged(list(rows), self.source(self.backend, rows, self.sampling(mode, attempt)))
         group = self.args.num_generations if mode == "train" else self.args.num_generations_eval
-        self.metrics[mode].add(
-            *length_metrics(made.trajectories, self.accelerator.device, self.conversations is not None)
-        )
+        self.metrics[mode].add(*length_metrics(made.trajectories, self.accelerator.device, self.source.has_tools))
         if mode == "train":
             self.metrics[mode].add(token_count(made.trajectories, group))
         if rows:
@@ -308,15 +280,6 @@ class GRPOTrainer(Trainer):
             made.rewards, made.columns = found.rewards.to(self.accelerator.device), found.columns
             made.metrics = found.metrics
         return made
-
-    def trajectories(self, rows: list[dict[str, Any]], sampling: Sampling) -> list[Trajectory]:
-        """A completion for each row: of a roll-out function, in several turns, or in one."""
-        if self.rollout_func is not None:
-            found = self.rollout_func([row.get("prompt") for row in rows], self)
-            return from_rollout_func(found, len(rows), sampling.stop)
-        if self.conversations is not None:
-            return self.conversations.roll_out(self.backend, rows, sampling)
-        return single_turn(self.backend, self.tokenize_prompts(rows), sampling)
 
     def resample(self, made: Judged, rewards: Tensor, group: int) -> Tensor:
         """Replace prompts whose completions all have the same reward; what is left after some rounds is kept."""
@@ -471,7 +434,7 @@ class GRPOTrainer(Trainer):
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         resume = resolve_resume(resume_from_checkpoint, self.args.output_dir)
-        self.micro_step, self.waiting = 0, []
+        self._start_over()
         if resume is not None:
             path = Path(resume) / STATE.format(rank=self.accelerator.process_index)
             state = torch.load(path, weights_only=False, map_location=self.accelerator.device.type)

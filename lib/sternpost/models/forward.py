@@ -91,7 +91,7 @@ def score_hidden(
         before = predecessors(lengths).to(hidden.device, non_blocking=True)
         predicting = hidden[0].index_select(0, before[1:][keep[0]])
     options = (request.labels[:, 1:][keep], scale, request.temperature, request.objective, request.extras)
-    if type(head) in (nn.Linear, Float32Head) and not is_sharded(head.weight):
+    if isinstance(head, nn.Linear) and type(head) in (nn.Linear, Float32Head) and not is_sharded(head.weight):
         loss, *stats = score_fused(predicting, head, *options, shared)
     else:
         loss, *stats = score_tiled(predicting, head, *options)

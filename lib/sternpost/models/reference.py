@@ -55,6 +55,23 @@ def load_reference(ref_model: Any, policy: PreTrainedModel, auto_class: Any, arg
     return ref_model.requires_grad_(False).eval()
 
 
+def starting_reference(model: Any, policy: Any, auto_class: Any, args: Any, quantization: Any) -> Any:
+    """The policy as it was when training began, frozen: loaded again from the path `model`, or copied.
+
+    None if `beta` is 0, or if the policy is its own reference, without its adapter or, where it came with one (or the
+    reference follows), with a copy of that.
+    """
+    if not args.beta:
+        return None
+    if is_peft_model(policy):
+        if args.sync_ref_model or (not isinstance(model, str) and is_peft_model(model)):
+            add_reference_adapter(policy)
+        return None
+    reference = load_reference(model if isinstance(model, str) else None, policy, auto_class, args, quantization)
+    disable_dropout(reference)
+    return reference
+
+
 def prepare_reference(model: Any, accelerator: Accelerator) -> Any:
     """Put a frozen model where the policy is: on its device, or sharded over the ranks as the policy is."""
     if accelerator.state.deepspeed_plugin is not None:

@@ -17,7 +17,7 @@ from typing import Any
 from zlib import crc32
 
 import torch
-from accelerate.utils import gather_object, is_peft_model
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer, TrainerCallback, set_seed
@@ -49,11 +49,10 @@ from ..models.policy import (
 )
 from ..models.reference import (
     FollowPolicy,
-    add_reference_adapter,
     as_reference,
     disable_dropout,
-    load_reference,
     prepare_reference,
+    starting_reference,
 )
 from ..models.scores import Scorer, ScoreRequest, TokenScores
 from ..report.completions import completions_file, joined, print_completions, save_completions
@@ -135,7 +134,6 @@ class RLOOTrainer(Trainer):
 
         # ---- 2. Policy and tokenizer
         set_seed(args.seed)  # adapters start from random weights
-        given_adapter = not isinstance(model, str) and is_peft_model(model)
         policy = load_policy(model, AutoModelForCausalLM, args, quantization_config)
         processing_class = load_processing_class(processing_class, base_of(policy), args)
         self.tokenizer = tokenizer_of(processing_class)
@@ -145,21 +143,15 @@ class RLOOTrainer(Trainer):
             disable_dropout(policy)
         self.router_coefficient = router_coefficient(base_of(policy), args.router_aux_loss_coef)
         self.scorer = scorer or score_batch
-        enable_scoring(base_of(policy))
 
         # ---- 3. Data
         self.tokenize_prompts = PromptTokenizer(processing_class, args.chat_template_kwargs)
 
         # ---- 4. Reference
-        reference = None
-        if args.beta and is_peft_model(policy):
-            if args.sync_ref_model or given_adapter:
-                add_reference_adapter(policy)
-        elif args.beta:
-            reference = load_reference(None, base_of(policy), AutoModelForCausalLM, args, quantization_config)
-            disable_dropout(reference)
-            enable_scoring(reference)
+        reference = starting_reference(model, policy, AutoModelForCausalLM, args, quantization_config)
         models = [base_of(policy), *([] if reference is None else [reference])]
+        for each in models:
+            enable_scoring(each)
         self.shared = scorer is None and all(keep_rows_apart(each, branches=True) for each in models)
 
         # ---- 5. super()
@@ -183,12 +175,16 @@ class RLOOTrainer(Trainer):
         own_sampler = isinstance(self.backend, InProcessEngine) and args.repetition_penalty == 1
         self.sampler_is_policy = own_sampler
         self.gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
+        self.per_window = args.gradient_accumulation_steps
+        self.per_generation = max(args.steps_per_generation, self.per_window)
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Forget what was generated and logged."""
         self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
         self.micro_step = 0
         self.waiting: list[MicroBatch] = []
         self.shown: list[dict[str, list[Any]]] = []
-        self.per_window = args.gradient_accumulation_steps
-        self.per_generation = max(args.steps_per_generation, self.per_window)
         self.step_seconds = 0.0
 
     # ---- Data -----------------------------------------------------------------------------------------------------
@@ -374,7 +370,7 @@ class RLOOTrainer(Trainer):
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         resume = resolve_resume(resume_from_checkpoint, self.args.output_dir)
-        self.micro_step, self.waiting = 0, []
+        self._start_over()
         if resume is not None:
             path = Path(resume) / STATE.format(rank=self.accelerator.process_index)
             state = torch.load(path, weights_only=False, map_location=self.accelerator.device.type)
