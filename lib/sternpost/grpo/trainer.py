@@ -188,11 +188,9 @@ class GRPOTrainer(Trainer):
         if args.sync_ref_model:
             alpha, steps = args.ref_model_mixup_alpha, args.ref_model_sync_steps
             self.add_callback(FollowPolicy(self.ref_model, self.accelerator, alpha, steps))
-        self.judge.to(self.accelerator.device)
-        self.reward_weights = self.judge.weights.to(self.accelerator.device)
+        self.reward_weights = self.judge.to(self.accelerator.device).weights.to(self.accelerator.device)
         self.backend = backend or choose_backend(args, policy, processing_class, self.accelerator)
         self.other_sampler = rollout_func is not None or not isinstance(self.backend, InProcessEngine)
-        self.gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
         self.per_window = args.gradient_accumulation_steps
         self.per_generation = max(args.steps_per_generation, self.per_window)
         self._start_over()
@@ -242,7 +240,8 @@ class GRPOTrainer(Trainer):
         args = self.args
         group = args.num_generations if mode == "train" else args.num_generations_eval
         self.backend.sync(self.model)
-        with whole_weights(self.model) if self.gathers else nullcontext():  # for all turns and attempts together
+        gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
+        with whole_weights(self.model) if gathers else nullcontext():  # for all turns and attempts together
             made = self.generate(rows, mode)
             self._add_notes(made.metrics, mode)
             rewards = self.accelerator.gather(made.rewards)
