@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, ProgressCallback, 
 from ..callbacks import RichProgressCallback
 from ..report import Comparison, Curves, Samples, Section, read_log_history, write_page
 from . import load, path
-from .evaluate import Evaluation, evaluate, preference_accuracy, reward_accuracy
+from .evaluate import Evaluation, evaluate, is_right, preference_accuracy, reward_accuracy
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,55 @@ def dpo(start: str, output: Path, seed: int) -> Outcome:
     return Outcome(seconds, before, evaluate(model, tokenizer), (pairs, preference_accuracy(model, tokenizer)))
 
 
-STAGES: dict[str, Callable[[str, Path, int], Outcome]] = {"sft": sft, "reward": reward, "dpo": dpo}
+def exact_match(completions: list[list[dict[str, str]]], answer: list[str], **columns: Any) -> list[float]:
+    """1 for completions whose last line is the answer, else 0."""
+    return [float(is_right(said[0]["content"], right)) for said, right in zip(completions, answer, strict=True)]
+
+
+def online(output: Path, seed: int) -> dict[str, Any]:
+    """Options of the stages that learn from their own answers: 24 questions at a time, 8 answers to each."""
+    return options(output, seed) | {
+        "per_device_train_batch_size": 192,
+        "num_generations": 8,
+        "max_completion_length": 48,
+        "generation_slots": 192,
+        "max_steps": 40,
+        "learning_rate": 2e-4,
+        "warmup_steps": 0,
+        "logging_steps": 5,
+    }
+
+
+def rloo(start: str, output: Path, seed: int) -> Outcome:
+    """REINFORCE leave-one-out on questions whose answers can be checked: it learns what works."""
+    from ..rloo import RLOOConfig, RLOOTrainer
+
+    return learn(start, RLOOTrainer, RLOOConfig(**online(output, seed)))
+
+
+def grpo(start: str, output: Path, seed: int) -> Outcome:
+    """Group-relative policy optimisation on the same questions."""
+    from ..grpo import GRPOConfig, GRPOTrainer
+
+    return learn(start, GRPOTrainer, GRPOConfig(**online(output, seed)))
+
+
+def learn(start: str, kind: Any, args: Any) -> Outcome:
+    """Train on questions with exact match as the reward."""
+    before = evaluate_directory(start)
+    rows = load("prompts_messages")
+    trainer = kind(start, exact_match, args, rows, callbacks=[RichProgressCallback()])
+    seconds = run(trainer)
+    return Outcome(seconds, before, evaluate(trainer.model, trainer.processing_class))
+
+
+STAGES: dict[str, Callable[[str, Path, int], Outcome]] = {
+    "sft": sft,
+    "reward": reward,
+    "dpo": dpo,
+    "rloo": rloo,
+    "grpo": grpo,
+}
 """In the order in which they run. The first one starts from the base model, the others from the model it has saved."""
 
 
