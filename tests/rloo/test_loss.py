@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sternpost.grpo.advantages import advantages as grpo_advantages
-from sternpost.rloo.loss import TINY, clipped, leave_one_out, shaped
+from sternpost.rloo.loss import TINY, Window, clipped, leave_one_out, shaped, step
 
 REWARDS = st.sampled_from([0.0, 1.0, -0.5, 3.0, math.nan])
 
@@ -84,3 +84,32 @@ def test_extreme_ratios_stay_finite():
     (grad,) = torch.autograd.grad(loss.sum(), logps)
     assert torch.isfinite(grad).all()
     assert torch.isfinite(loss).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 999), count=st.integers(1, 5), width=st.integers(1, 4))
+def test_step(seed, count, width):
+    """The mean over the optimizer step's completions, whose ratios are those of all of their learned tokens."""
+    torch.manual_seed(seed)
+    logps = (-torch.rand(count, width, dtype=torch.float64)).requires_grad_()
+    old = logps.detach() + 0.3 * torch.randn(count, width, dtype=torch.float64)
+    mask = (torch.rand(count, width) < 0.8).double()
+    advantages, entropy = torch.randn(count, dtype=torch.float64), torch.rand(count, width, dtype=torch.float64)
+    options = SimpleNamespace(epsilon=0.2, epsilon_high=0.3)
+    expected = torch.zeros((), dtype=torch.float64)
+    low = high = 0
+    for i in range(count):
+        ratio = sum((logps[i, t] - old[i, t]) for t in range(width) if mask[i, t])
+        ratio = torch.as_tensor(ratio, dtype=torch.float64).exp()
+        expected = expected - min(ratio * advantages[i], ratio.clamp(0.8, 1.3) * advantages[i]) / (count + 2)
+        low += int(ratio < 0.8 and advantages[i] < 0)
+        high += int(ratio > 1.3 and advantages[i] > 0)
+    window = Window(torch.tensor(count + 2.0).double())
+    found = step(logps, old, old + 0.5, entropy, mask, advantages, window, options)
+    torch.testing.assert_close(found.loss, expected)
+    (grad,) = torch.autograd.grad(found.loss, logps)
+    if expected.requires_grad:
+        torch.testing.assert_close(grad, torch.autograd.grad(expected, logps)[0])
+    assert found.shares["clip_ratio/low_mean"][0] == low
+    assert found.shares["clip_ratio/high_mean"][0] == high
+    assert found.largest["sampling/sampling_logp_difference/max"] == pytest.approx(0.5 * bool(mask.any()))
