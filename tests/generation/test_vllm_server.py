@@ -14,7 +14,7 @@ from sternpost.generation.vllm_server import VLLMServer
 from sternpost.generation.vllm_transfer import FileTransfer, address_towards, directory_for
 from sternpost.generation.vllm_weights import checkpoint_weights
 from tests import tiny
-from tests.generation.fake_vllm import FakeVLLM, completion, fingerprint
+from tests.generation.fake_vllm import FakeVLLM, completion, fingerprint, refusal
 from tests.processes import launch
 
 GROUPS = [Group([5, 9, 3], 4), Group([7], 2), Group([5, 9, 3], 3, max_tokens=2)]
@@ -221,10 +221,19 @@ def test_a_request_that_is_always_lost(tmp_path, monkeypatch):
     fake = FakeVLLM(fault=lambda number: 500)
     backend = connect(fake, tmp_path)
     backend.sync(tiny.model())
-    with pytest.raises(RuntimeError, match=r"lost 3 times.*EngineCore encountered"):
+    with pytest.raises(RuntimeError, match=r"failed 3 times.*EngineCore encountered"):
         backend.sample(GROUPS[:1], SAMPLING)
     assert len(fake.bodies()) == 3
     fake.kill()
+
+
+def test_weights_that_always_take_it_down(fake, tmp_path, monkeypatch):
+    """They are not brought for ever."""
+    monkeypatch.setattr(vllm_server, "ATTEMPTS", 2)
+    monkeypatch.setattr(FakeVLLM, "update_weights", lambda self, body: refusal(500, "size mismatch"))
+    with pytest.raises(RuntimeError, match=r"failed 2 times.*size mismatch"):
+        connect(fake, tmp_path).sync(tiny.model())
+    assert fake.count()["/update_weights"] == 2
 
 
 def test_a_refusal_is_told_at_once(tmp_path):
@@ -340,10 +349,15 @@ def test_where_weights_are_put():
     assert address_towards("http://127.0.0.1:8123") == "127.0.0.1"
 
 
-def test_nccl_is_chosen_by_the_server(tmp_path):
-    """A server that takes weights by NCCL needs no files."""
+def test_a_server_that_takes_weights_by_nccl(tmp_path):
+    """It needs no files; a rank that has no weights waits for the one that has, which names them."""
     fake = FakeVLLM(backend="nccl")
-    assert not isinstance(connect(fake, tmp_path).transfer, FileTransfer)
+    backend = connect(fake, tmp_path, timeout=20.0)
+    assert not isinstance(backend.transfer, FileTransfer)
+    backend.version = "named by the first rank"
+    threading.Timer(0.3, fake.update_weight_version, ({"new_version": backend.version},)).start()
+    assert len(backend.sample(GROUPS, SAMPLING)) == len(GROUPS)
+    assert fake.count()["/start_weight_update"] == 0
     fake.kill()
 
 

@@ -11,7 +11,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
@@ -26,10 +26,12 @@ from .vllm_weights import checkpoint_weights
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 UNNAMED = "default"
 """How vLLM calls the weights that it was started with."""
 ATTEMPTS = 10
-"""How often a request is made that takes the server down each time."""
+"""How often something is asked for that takes the server down each time."""
 COMMAND = (
     "VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --logprobs-mode processed_logprobs "
     f'--weight-transfer-config \'{{"backend": "{NAME}"}}\''
@@ -117,6 +119,26 @@ class VLLMServer:
             attempt += 1
             pause_after(attempt)
 
+    def insist(self, ready: Callable[[], Any], work: Callable[[], T]) -> T:
+        """Do work with a server that is ready for it, again as often as it gets lost.
+
+        Raises:
+            TimeoutError: no server answers.
+            RuntimeError: the server refused, or was lost each time.
+        """
+        attempt = 0
+        while True:
+            ready()
+            try:
+                return work()
+            except (LostError, RefusedError) as error:
+                attempt += 1
+                if isinstance(error, RefusedError) and error.status < 500:
+                    raise
+                if attempt == ATTEMPTS:
+                    raise RuntimeError(f"vLLM failed {ATTEMPTS} times at the same; the last time: {error}") from error
+            pause_after(attempt)
+
     # ---- Weights ---------------------------------------------------------------------------------------------------
 
     def sync(self, model: Any) -> None:
@@ -125,7 +147,7 @@ class VLLMServer:
         Raises:
             ValueError: weights that cannot be told (quantised, virtual tokens).
             TimeoutError: no server answers.
-            RuntimeError: it refused, or the first rank failed.
+            RuntimeError: it refused, or went down each time; or the first rank failed.
         """
         state = PartialState()
         self.synced += 1
@@ -149,10 +171,14 @@ class VLLMServer:
             raise RuntimeError(f"the first rank could not give vLLM the weights: {seen}")
 
     def deliver(self) -> None:
-        """Let the server have the weights that were taken last, unless it has them."""
-        self.wait_for(self.try_deliver)
+        """Let the server have the weights that were taken last; from here, or else wait for the rank that has them."""
+        if self.transfer.has_weights():
+            self.insist(lambda: self.wait_for(self.served), self.deliver_once)
+        else:
+            self.wait_for(self.deliver_once)
 
-    def try_deliver(self) -> None:
+    def deliver_once(self) -> None:
+        """Unless it has them: another rank may have been faster."""
         with self.transfer.alone():
             if self.served() == self.version:
                 return
@@ -212,19 +238,10 @@ class VLLMServer:
         return [for_each_member(found, group) for found, group in zip(answers, groups, strict=True)]
 
     def request(self, body: dict[str, Any]) -> list[Completion]:
-        """The completions of one request, made again as often as they get lost."""
-        attempt = 0
-        while True:
-            self.ensure_current()
-            try:
-                return completions_of(self.connection.post("/v1/completions", body, patient=True))
-            except (LostError, RefusedError) as error:
-                attempt += 1
-                if isinstance(error, RefusedError) and error.status < 500:
-                    raise
-                if attempt == ATTEMPTS:
-                    raise RuntimeError(f"a request was lost {ATTEMPTS} times; the last time: {error}") from error
-            pause_after(attempt)
+        """The completions of one request."""
+        return self.insist(
+            self.ensure_current, lambda: completions_of(self.connection.post("/v1/completions", body, patient=True))
+        )
 
     def watch(self) -> None:
         """Raise if the server keeps connections open but has been silent for too long."""

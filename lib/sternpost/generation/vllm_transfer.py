@@ -36,8 +36,15 @@ class Transfer(Protocol):
     def take(self, weights: Named) -> None:
         """Keep weights until the next ones."""
 
+    def has_weights(self) -> bool:
+        """Whether this rank can push them."""
+
     def push(self) -> None:
-        """Send what was taken."""
+        """Send what was taken.
+
+        Raises:
+            LostError: another rank has to.
+        """
 
     def alone(self) -> AbstractContextManager[None]:
         """One pusher at a time."""
@@ -87,6 +94,9 @@ class FileTransfer:
         save_file(part, path)
         self.paths.append(path)
 
+    def has_weights(self) -> bool:
+        return bool(self.paths)
+
     def push(self) -> None:
         begin(self.connection)
         for path in self.paths:
@@ -123,6 +133,9 @@ class NCCLTransfer:
         self.weights = {}
         for name, weight in weights:
             self.weights[name] = weight.cpu()
+
+    def has_weights(self) -> bool:
+        return bool(self.weights)
 
     def push(self) -> None:
         if not self.weights:
