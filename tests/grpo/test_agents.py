@@ -14,9 +14,16 @@ from tests.generation.talking import TOKENIZER, ask, call, script
 
 
 class Opened(InProcessEngine):
-    """The engine, whose first reply is a call, by each second conversation a wrong one."""
+    """The engine, whose first reply is a call, by each second conversation a wrong one; it counts tokens."""
+
+    drawn = 0
 
     def sample(self, groups, sampling):
+        found = self.replies(groups, sampling)
+        self.drawn += sum(len(each.ids) for group in found for each in group)
+        return found
+
+    def replies(self, groups, sampling):
         if any("<|im_start|>tool" in TOKENIZER.decode(list(group.prompt)) for group in groups):
             return super().sample(groups, sampling)
         right, wrong = (script(call("guess", number=number)) for number in (1, -1))
@@ -52,15 +59,12 @@ class Game:
 
 
 class Watched(GRPOTrainer):
-    """Keeps what was made, and counts what was learned of it."""
+    """Counts the tokens that are learned."""
 
-    def trajectories(self, *args: Any, **kwargs: Any) -> Any:
-        found = super().trajectories(*args, **kwargs)
-        self.made = [*getattr(self, "made", []), *found]
-        return found
+    learned = 0
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        self.learned = getattr(self, "learned", 0) + int(inputs.rollout.mask.sum())
+        self.learned += int(inputs.rollout.mask.sum())
         return super().compute_loss(model, inputs, *args, **kwargs)
 
 
@@ -68,7 +72,8 @@ class Watched(GRPOTrainer):
 def trainer(tmp_path):
     seen: list[dict[str, Any]] = []
 
-    def watch(prompts, completions, environments, secret, **kwargs):
+    def watch(prompts, completions, completion_ids, environments, secret, **kwargs):
+        made.ids += completion_ids
         seen.append({"prompts": prompts, "completions": completions, "environments": environments})
         assert [each.secret for each in environments] == secret
         return [0.0] * len(prompts)
@@ -82,7 +87,7 @@ def trainer(tmp_path):
     made = Watched(
         model, watch, args, rows, processing_class=TOKENIZER, environment_factory=Game, backend=Opened(model)
     )
-    made.seen = seen
+    made.seen, made.ids = seen, []
     return made
 
 
@@ -103,11 +108,9 @@ def test_conversations_are_trained_on(trainer):
 
 
 def test_what_tools_say_is_not_learned(trainer):
-    """The tokens that count are those that the model drew."""
+    """The tokens that count are those that the sampler drew, which are not all."""
     trainer.train()
-    drawn = [sum(each.drawn) for each in trainer.made]
-    assert trainer.learned == sum(drawn)
-    assert all(few < len(each.ids) for few, each in zip(drawn, trainer.made, strict=True))
+    assert trainer.learned == trainer.backend.drawn < sum(map(len, trainer.ids))
 
 
 def test_an_environment_that_fails_does_not_end_the_run(trainer, caplog):

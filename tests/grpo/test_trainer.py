@@ -35,10 +35,10 @@ class Scripted:
     """A backend whose completions depend on the prompt and the call only, not on the policy."""
 
     def __init__(self):
-        self.calls = 0
+        self.calls = self.syncs = 0
 
     def sync(self, model):
-        pass
+        self.syncs += 1
 
     def sample(self, groups, sampling):
         self.calls += 1
@@ -325,3 +325,16 @@ def test_options_change_what_they_should(tmp_path, options):
 def test_padding_to_a_multiple_changes_nothing(tmp_path):
     """Rows end to end get a row of filler behind them."""
     assert_same(trained(make(tmp_path / "a")), trained(make(tmp_path / "b", options={"pad_to_multiple_of": 16})))
+
+
+def test_weights_are_sent_when_they_changed(tmp_path):
+    """Once for all batches of an evaluation and the generation behind it, and once after every step."""
+    trainer = make(tmp_path, options={"max_steps": 3, "per_device_eval_batch_size": 4})
+    trainer.eval_dataset = Dataset.from_list(prompts(4))
+    trainer.evaluate()
+    trainer.evaluate()
+    assert trainer.backend.syncs == 1
+    trainer.train()
+    assert trainer.backend.syncs == 4
+    trainer.evaluate()
+    assert trainer.backend.syncs == 5

@@ -204,6 +204,7 @@ class GRPOTrainer(Trainer):
         self.replay = Replay(self.args.replay_groups)
         self.entropy = EntropyControl(self.args)
         self.shown: list[dict[str, list[Any]]] = []
+        self.synced: Any = None
         self.step_seconds = 0.0
 
     # ---- Data -----------------------------------------------------------------------------------------------------
@@ -239,7 +240,7 @@ class GRPOTrainer(Trainer):
         """Completions of the prompts of some rows, judged and compared, in parts of equal size."""
         args = self.args
         group = args.num_generations if mode == "train" else args.num_generations_eval
-        self.backend.sync(self.model)
+        self._sync()
         gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
         with whole_weights(self.model) if gathers else nullcontext():  # for all turns and attempts together
             made = self.generate(rows, mode)
@@ -264,6 +265,13 @@ class GRPOTrainer(Trainer):
         known = [rollout.part(slice(at, at + size)) for at in range(0, len(rows), size)]
         return [MicroBatch(self.with_known_scores(part, mode), window)
                 for part, window in zip(known, self.windows(known, mode), strict=True)]  # fmt: skip
+
+    def _sync(self) -> None:
+        """Let the backend have the policy's weights, if they are others than last time."""
+        now = (self.state.global_step, id(self.model))
+        if self.synced != now:
+            self.backend.sync(self.model)
+            self.synced = now
 
     def generate(self, rows: list[dict[str, Any]], mode: str, attempt: int = 0) -> Judged:
         """A completion for each row, judged."""

@@ -183,6 +183,7 @@ class RLOOTrainer(Trainer):
         self.micro_step = 0
         self.waiting: list[MicroBatch] = []
         self.shown: list[dict[str, list[Any]]] = []
+        self.synced: Any = None
         self.step_seconds = 0.0
 
     # ---- Data -----------------------------------------------------------------------------------------------------
@@ -218,7 +219,7 @@ class RLOOTrainer(Trainer):
         """Completions of the prompts of some rows, judged and compared, in parts of equal size."""
         args = self.args
         group = args.num_generations if mode == "train" else args.num_generations_eval
-        self.backend.sync(self.model)
+        self._sync()
         gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
         with whole_weights(self.model) if gathers else nullcontext():
             made = self.generate(rows, mode)
@@ -239,6 +240,13 @@ class RLOOTrainer(Trainer):
             MicroBatch(replace(part, advantages=each), Window(sequences))
             for part, each in zip(known, worth, strict=True)
         ]
+
+    def _sync(self) -> None:
+        """Let the backend have the policy's weights, if they are others than last time."""
+        now = (self.state.global_step, id(self.model))
+        if self.synced != now:
+            self.backend.sync(self.model)
+            self.synced = now
 
     def generate(self, rows: list[dict[str, Any]], mode: str) -> Judged:
         """A completion for each row, judged."""
