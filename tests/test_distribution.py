@@ -68,7 +68,7 @@ def test_demo_keeps_the_wheel_small(wheel: Path):
 
 
 def test_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path):
-    """Unpacked elsewhere, it gives the version, the demo's files and the console command that it announces."""
+    """Unpacked elsewhere, it gives the version, the demo's files, and what it announces: its command, vLLM's plugin."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     source = (
@@ -80,10 +80,11 @@ def test_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path):
     )
     done = subprocess.run([sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    where, demo, version, command = done.stdout.split()
+    where, demo, version, *announced = done.stdout.split()
     assert Path(where).is_relative_to(tmp_path)
     assert Path(demo, "model.safetensors").is_file()
-    assert (version, command) == (PROJECT["version"], "sternpost.cli")
+    assert version == PROJECT["version"]
+    assert sorted(announced) == ["sternpost.cli", "sternpost.generation.vllm_plugin"]
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS.values(), ids=REQUIREMENTS)
