@@ -201,6 +201,48 @@ def make_reward_trainer(tmp_path: Path, model_path: str) -> Callable[..., Any]:
     return maker(RewardTrainer, RewardConfig, model_path, tmp_path / "run")
 
 
+@pytest.fixture(scope="session")
+def prompts() -> list[dict[str, Any]]:
+    """Rows with a question and what else a reward may want to know of it."""
+    drawn = random.Random(2)
+    return [{"prompt": " ".join(drawn.choices(WORDS, k=2 + at % 5)), "target": at} for at in range(12)]
+
+
+def spread(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
+    """A reward that few completions of a prompt have in common."""
+    return [sum(ids) % 97 / 97 for ids in completion_ids]
+
+
+def online_maker(trainer_class: Any, config: Any, model_path: str, directory: Path) -> Callable[..., Any]:
+    """`maker` for methods that generate: four short and varied completions at a time, two of each prompt."""
+    make = maker(trainer_class, config, model_path, directory)
+    small = {
+        "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4, "num_generations": 2,
+        "max_completion_length": 6, "temperature": 3.0,
+    }  # fmt: skip
+
+    def online(rows: Any, eval_rows: Any = None, *, reward_funcs: Any = spread, **given: Any) -> Any:
+        return make(rows, eval_rows, reward_funcs=reward_funcs, **small | given)
+
+    return online
+
+
+@pytest.fixture
+def make_grpo_trainer(tmp_path: Path, model_path: str) -> Callable[..., Any]:
+    """Makes a `GRPOTrainer`; see `online_maker`."""
+    from sternpost import GRPOConfig, GRPOTrainer
+
+    return online_maker(GRPOTrainer, GRPOConfig, model_path, tmp_path / "run")
+
+
+@pytest.fixture
+def make_rloo_trainer(tmp_path: Path, model_path: str) -> Callable[..., Any]:
+    """Makes an `RLOOTrainer`; see `online_maker`."""
+    from sternpost import RLOOConfig, RLOOTrainer
+
+    return online_maker(RLOOTrainer, RLOOConfig, model_path, tmp_path / "run")
+
+
 @pytest.fixture
 def run_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
     """`run_command("sft", "--help")`: the installed console script, in an empty directory."""

@@ -80,6 +80,6 @@ CHECKPOINT = ("config.json", "generation_config.json", "model.safetensors", "tok
               "trainer_state.json", "rollout-0.pt")  # fmt: skip
 """Files of a checkpoint of a full model trained in one process, whose tokenizer has a chat template."""
 
-HOOKS = ("roll_out", "generate", "trajectories", "resample", "sampling", "score", "compute_loss", "training_step",
-         "prediction_step", "evaluation_loop", "log")  # fmt: skip
+HOOKS = ("roll_out", "generate", "resample", "sampling", "score", "compute_loss", "training_step", "prediction_step",
+         "evaluation_loop", "log")  # fmt: skip
 """Methods of `GRPOTrainer` that a subclass may override."""
