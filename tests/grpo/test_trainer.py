@@ -49,7 +49,7 @@ class Scripted:
             for _ in range(group.count):
                 length = int(torch.randint(1, 7, (1,), generator=draw))
                 ids = torch.randint(5, 300, (length,), generator=draw).tolist()
-                members.append(Completion(ids, [0.0] * length, finished=length < 6))
+                members.append(Completion(ids, [-5.7] * length, finished=length < 6))
             found.append(members)
         return found
 
@@ -316,7 +316,7 @@ def test_options_change_what_they_should(tmp_path, options):
     for line in trainer.state.log_history:
         assert all(math.isfinite(value) for value in line.values())
     first = trainer.state.log_history[0]
-    assert first["sampling/sampling_logp_difference/mean"] > 1  # the scripted backend says 0 of every token
+    assert 0.01 < first["sampling/sampling_logp_difference/mean"] < 1  # the backend says the same of every token
     if options.get("use_adaptive_entropy"):
         weights = [line["entropy_coef"] for line in trainer.state.log_history if "entropy_coef" in line]
         assert weights == pytest.approx([0.105, 0.11, 0.115])
@@ -338,3 +338,43 @@ def test_weights_are_sent_when_they_changed(tmp_path):
     assert trainer.backend.syncs == 4
     trainer.evaluate()
     assert trainer.backend.syncs == 5
+
+
+def adapter():
+    from peft import LoraConfig
+
+    return LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+
+
+@pytest.mark.parametrize("options", [{}, {"sync_ref_model": True, "ref_model_sync_steps": 1}])
+def test_adapters_are_their_own_reference(tmp_path, options):
+    """The policy without its adapter, or with a copy that follows; only the adapter is trained and drawn with."""
+    trainer = make(tmp_path, options={"beta": 0.5} | options, peft_config=adapter(), backend=None)
+    base = {name: weight.clone() for name, weight in trainer.model.named_parameters() if "lora" not in name}
+    trainer.train()
+    assert trainer.ref_model is None
+    lines = [line for line in trainer.state.log_history if "kl" in line]
+    assert lines[0]["kl"] == pytest.approx(0, abs=1e-6)
+    assert lines[2]["kl"] > 0 if not options else lines[2]["kl"] >= 0
+    assert lines[2]["sampling/sampling_logp_difference/max"] < 1e-4
+    for name, weight in trainer.model.named_parameters():
+        if name in base:
+            assert torch.equal(weight, base[name])
+
+
+def test_a_given_adapter_is_the_reference(tmp_path):
+    """A trained one stays as it was when training began, as a copy."""
+    from peft import get_peft_model
+
+    policy = get_peft_model(tiny.model(), adapter())
+    for name, weight in policy.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.5)
+    args = GRPOConfig(str(tmp_path), **QUIET | {"beta": 0.5})
+    trainer = GRPOTrainer(
+        policy, reward, args, Dataset.from_list(prompts()), processing_class=tiny.tokenizer(), backend=Scripted()
+    )
+    trainer.train()
+    lines = [line["kl"] for line in trainer.state.log_history if "kl" in line]
+    assert lines[0] == pytest.approx(0, abs=1e-6)
+    assert lines[2] > 0

@@ -91,7 +91,7 @@ def test_metrics_and_evaluation(tmp_path):
     trainer = make(tmp_path, {"num_generations_eval": 2, "per_device_eval_batch_size": 4, "log_completions": True})
     trainer.train()
     first = trainer.state.log_history[0]
-    assert first["sampling/sampling_logp_difference/mean"] > 1
+    assert 0.01 < first["sampling/sampling_logp_difference/mean"] < 1
     assert abs(first["kl"]) < 1e-5
     assert abs(trainer.state.log_history[2]["kl"]) > 1e-5
     assert all(math.isfinite(value) for value in first.values())
