@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -26,7 +27,11 @@ HERE = Path(__file__).parent
 CACHE = HERE.parent / ".nox" / "corpus"
 PROJECTS = {"axolotl": ("axolotl", "0.19.0", "1.9.0"), "swift": ("ms-swift", "3.10.1", "0.24.0")}
 """Table -> project, its release, and the version of the package that it works with."""
-DRAWN = {"import": 20, "argument": 8, "patch": 2, "inherited": 24, "override": 8, "option": 5}
+DRAWN = {
+    "axolotl": {"import": 20, "argument": 8, "patch": 2, "inherited": 24, "override": 8, "option": 5},
+    "swift": {"import": 34, "argument": 10, "patch": 1, "inherited": 12, "override": 12, "option": 4},
+}
+"""Faults of each kind: as many as the project has contacts for, 67 or more in all."""
 FAMILIES = {
     "import": "import",
     "call_kwarg": "argument",
@@ -82,12 +87,8 @@ def _definition(library: Library, symbol: str, name: str) -> dict[str, str]:
     entity = library.one(symbol)
     if not isinstance(entity, Class | Function | Value):
         return {}
-    lines = library.texts[entity.module.file].splitlines(keepends=True)
-    for number in range(entity.line - 1, len(lines)):
-        if re.search(rf"\b{name}\b", lines[number]):
-            lines[number] = re.sub(rf"\b{name}\b", f"{name}_seeded", lines[number], count=1)
-            return {entity.module.file: "".join(lines)}
-    return {}
+    word = re.compile(rf"\b{name}\b")
+    return {f: word.sub(f"{name}_seeded", t) for f, t in library.texts.items() if word.search(t)}
 
 
 def _argument(library: Library, symbol: str, name: str) -> dict[str, str]:
@@ -101,15 +102,21 @@ def _argument(library: Library, symbol: str, name: str) -> dict[str, str]:
     return {entity.module.file: "".join([*lines[: node.lineno - 1], edited, *lines[node.end_lineno :]])}
 
 
-def drawn(contacts: list[dict], everything: bool) -> list[dict]:
-    """The contacts to break, in an order that nobody chose."""
-    contacts = [contact for contact in contacts if contact["kind"] in FAMILIES and not contact.get("own")]
+def faults(name: str, library: Library, everything: bool) -> Iterator[tuple[dict, dict[str, str]]]:
+    """Contacts of a project, in an order that nobody chose, each with the files of the package that break it."""
+    lines = (HERE / f"scan_{name}_contacts.jsonl").read_text().splitlines()
+    contacts = [contact for contact in map(json.loads, lines) if contact["kind"] in FAMILIES and not contact.get("own")]
     contacts.sort(key=lambda contact: hashlib.sha256(json.dumps(contact, sort_keys=True).encode()).hexdigest())
-    left = Counter({family: 10_000 if everything else count for family, count in DRAWN.items()})
-    return [contact for contact in contacts if left[FAMILIES[contact["kind"]]] > 0]
+    left = Counter(DRAWN[name])
+    for contact in contacts:
+        family = FAMILIES[contact["kind"]]
+        texts = renamed(library, contact) if left[family] > 0 or everything else {}
+        if texts:
+            left[family] -= 1
+            yield contact, texts
 
 
-def _is_near(hit: Hit, contact: dict) -> bool:
+def is_near(hit: Hit, contact: dict) -> bool:
     """Within a few lines; a name of a long import is told on its own line, and contacts give that of the statement."""
     if contact["kind"] == "import" and hit.contact.kind == "import":
         return hit.contact.path == contact["symbol"]
@@ -125,17 +132,11 @@ def main(arguments: list[str]) -> None:
 
 def measure(name: str, project: Collection, old: Library, arguments: list[str]) -> None:
     """One table."""
-    lines = (HERE / f"scan_{name}_contacts.jsonl").read_text().splitlines()
     before = {(hit.rule, hit.place, hit.symbol) for hit in scan(project, old, old, name).hits}
     put: Counter[str] = Counter()
     found: Counter[str] = Counter()
-    everything = "--all" in arguments
-    quota = Counter({family: 10_000 if everything else count for family, count in DRAWN.items()})
-    for contact in drawn([json.loads(line) for line in lines], everything):
+    for contact, texts in faults(name, old, "--all" in arguments):
         family = FAMILIES[contact["kind"]]
-        texts = renamed(old, contact) if put[family] < quota[family] else {}
-        if not texts:
-            continue
         put[family] += 1
         new = Library(Edited(old.files, texts), "trl", old.version, "trl with a fault")
         near = [
@@ -143,12 +144,12 @@ def measure(name: str, project: Collection, old: Library, arguments: list[str]) 
             for hit in scan(project, old, new, name).hits
             if (hit.rule, hit.place, hit.symbol) not in before
             and hit.contact.place.file == contact["file"]
-            and _is_near(hit, contact)
+            and is_near(hit, contact)
         ]
         found[family] += bool(near)
         if "--missed" in arguments and not near:
             print("missed", contact["kind"], contact["file"], contact["lines"][:3], contact["symbol"], flush=True)
-    table = {family: f"{found[family]}/{put[family]}" for family in DRAWN}
+    table = {family: f"{found[family]}/{put[family]}" for family in DRAWN[name]}
     total = {"found": found.total(), "seeded": put.total(), "same-version": len(before)}
     print("CORPUS", json.dumps({"table": f"scan-seeded-{name}", **table, **total}), flush=True)
 

@@ -28,12 +28,7 @@ def attempt(what, run):
     except BaseException as error:
         if not isinstance(error, (KeyboardInterrupt, SystemExit)):
             failed.append((what, "".join(traceback.format_exception(error))))
-package, stubs, probes = json.loads(sys.argv[1])
-for path in stubs:
-    module, _, name = path.rpartition(".")
-    owner = importlib.import_module(module)
-    if not hasattr(owner, name):
-        setattr(owner, name, type(name, (), {}))
+package, probes = json.loads(sys.argv[1])
 names = []
 def top():
     found = importlib.import_module(package)
@@ -48,6 +43,16 @@ print("FAILED" + json.dumps(failed))
 """
 
 
+STUBS = """
+import importlib
+for path in {paths}:
+    module, _, name = path.rpartition(".")
+    owner = importlib.import_module(module)
+    if name not in vars(owner):
+        setattr(owner, name, type(name, (), {{}}))
+"""
+
+
 def environment(case: dict, version: str, peer: str) -> Path:
     """The Python of an environment for one side, made once."""
     name = f"{case['project']}-{case['package']}-{version}".replace("==", "-")
@@ -57,32 +62,44 @@ def environment(case: dict, version: str, peer: str) -> Path:
         venv.create(folder, with_pip=True, clear=True)
         if case.get("torch"):
             code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
-            there = [subprocess.run((p, "-c", code), capture_output=True, text=True, check=True) for p in (python, peer)]
+            there = [
+                subprocess.run((p, "-c", code), capture_output=True, text=True, check=True) for p in (python, peer)
+            ]
             (Path(there[0].stdout.strip()) / "peer.pth").write_text(there[1].stdout)
-        command = (python, "-m", "pip", "install", "--quiet", "--no-deps", "--ignore-installed", case["project"])
-        subprocess.run((*command, f"{case['package']}=={version}", *case["install"]), check=True)
+        pip = (python, "-m", "pip", "install", "-qq")
+        wanted = [f"{case['package']}=={version}", *case["install"]]
+        subprocess.run((*pip, *wanted, *(["torch==2.13.0"] if case.get("torch") else [])), check=True)
+        subprocess.run((*pip, "--no-deps", case["project"]), check=True)
         (folder / "ready").touch()
     return python
 
 
 def failures(case: dict, python: Path) -> dict[str, str]:
     """What fails in one environment: what was tried, and the traceback."""
-    given = json.dumps([case["imports"], case.get("stub", []), case.get("probes", [])])
-    offline = {"HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1", "PATH": str(python.parent)}
-    done = subprocess.run((python, "-c", IMPORTS, given), capture_output=True, text=True, env=offline, check=False)
-    line = next((line for line in done.stdout.splitlines() if line.startswith("FAILED")), None)
-    if line is None:
-        return {"imports": done.stderr}
-    found = dict(json.loads(line.removeprefix("FAILED")))
+    variables = {"HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1", "PATH": str(python.parent)}
+    found = imported(case, python, variables)
+    if "stub" in case:
+        stubs = python.parent.parent / "stubs"
+        stubs.mkdir(exist_ok=True)
+        (stubs / "sitecustomize.py").write_text(STUBS.format(paths=case["stub"]))
+        variables["PYTHONPATH"] = str(stubs)
+        found = imported(case, python, variables) | found
     if "tests" in case:
-        tests = tests_of(case)
         report = python.parent.parent / "report.xml"
         command = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=native", f"--junitxml={report}")
-        subprocess.run((*command, *case["tests"]), cwd=tests, env=offline, capture_output=True, check=False)
+        subprocess.run((*command, *case["tests"]), cwd=tests_of(case), env=variables, capture_output=True, check=False)
         for test in ElementTree.parse(report).iter("testcase"):
             for problem in (*test.findall("failure"), *test.findall("error")):
                 found[f"{test.get('classname')}.{test.get('name')}"] = problem.text or ""
     return found
+
+
+def imported(case: dict, python: Path, variables: dict[str, str]) -> dict[str, str]:
+    """The modules that cannot be imported, and the probes that fail."""
+    given = json.dumps([case["imports"], case.get("probes", [])])
+    done = subprocess.run((python, "-c", IMPORTS, given), capture_output=True, text=True, env=variables, check=False)
+    line = next((line for line in done.stdout.splitlines() if line.startswith("FAILED")), None)
+    return {"python": done.stderr} if line is None else dict(json.loads(line.removeprefix("FAILED")))
 
 
 def tests_of(case: dict) -> Path:

@@ -50,7 +50,7 @@ def read(spec: str) -> tuple[list[Fact], str]:
 
 def reduced(fact: Fact) -> Fact:
     """What a comparison needs to know of something that is inherited."""
-    kept = ("default", "kind", "init") if fact.kind == "field" else ("tier", "scope", "binding")
+    kept = ("default", "kind", "init", "settled") if fact.kind == "field" else ("tier", "scope", "binding")
     return make_fact(fact.kind, fact.owner, fact.name, None, **{f"{k}": fact.get(k) for k in kept})
 
 

@@ -80,3 +80,26 @@ def test_a_project_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture
     """Its path is named."""
     assert main(["scan", "none", "--package", "lib", "--from", "1.0/lib", "--to", "2.0/lib"]) == 2
     assert "`none` does not exist" in capsys.readouterr().err
+
+
+def test_a_range_as_a_page(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """A row for each version; formats that put hits on lines have nothing to say."""
+    arguments = ["scan", "project", "--package", "lib", "--from", "1.0/lib", "--range", "1.0/lib,2.0/lib", "--format"]
+    assert main([*arguments, "markdown"]) == 0
+    out = capsys.readouterr().out
+    assert "| 1.0 | yes | yes | 0 |\n| 2.0 | yes | no | 1 |" in out
+    assert "- **argument-gone** `lib.pad` no longer takes `value`. 2.0: `app.py:2`" in out
+    assert main([*arguments, "sarif"]) == 2
+    assert "`--range` is told as text or json or markdown" in capsys.readouterr().err
+
+
+def test_a_snapshot_beside_sources(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """The sources are read as a snapshot too: what a snapshot does not say is not gone."""
+    (folder / "project" / "more.py").write_text(
+        "from lib import Trainer\nclass U(Trainer):\n    x = lambda self: self.width\n"
+    )
+    arguments = ["scan", "project", "--package", "lib", "--from", "1.0/lib", "--to"]
+    assert main([*arguments, "frozen/1.0.txt"]) == 0
+    assert main([*arguments, "frozen/2.0.txt", "--format", "json"]) == 1
+    hits = json.loads(capsys.readouterr().out.partition("\n{")[2].join(("{", "")))["hits"]
+    assert {hit["symbol"] for hit in hits if hit["level"] == "error"} == {"lib.pad(value)"}

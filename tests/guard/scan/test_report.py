@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from sternpost.guard.scan.hits import RULES
 from sternpost.guard.scan.report import FORMATS
@@ -76,3 +77,22 @@ def test_the_guide_lists_the_hits():
     guide = (Path(__file__).parents[3] / "docs" / "guard.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w-]+)` \| (error|warning|note) \| (.*) \|$", guide, flags=re.M)
     assert rows == [(rule, level, says) for rule, (level, says) in RULES.items()]
+
+
+def test_nothing_of_the_project_commands_a_terminal(tmp_path: Path):
+    """Escape sequences in a line of its source are shown, not obeyed."""
+    found = scanned(tmp_path, 'from lib import pad\npad("\x1b[31m", value=2)\n', BASE, NEW)
+    for kind in ("text", "markdown"):
+        assert "\x1b" not in FORMATS[kind](found)
+        assert "\ufffd[31m" in FORMATS[kind](found)
+
+
+def test_markdown_is_read_as_it_is_meant(found: Scan):
+    """A heading for each level, an item for each cause, and below it one for each line."""
+    tokens = MarkdownIt().parse(FORMATS["markdown"](found))
+    kinds = [token.type for token in tokens]
+    assert kinds.count("heading_open") == 2
+    assert kinds.count("list_item_open") == 2
+    assert [t.content for t in tokens if t.type == "inline" and "pad(1" in t.content] == [
+        "`app.py:2` `` pad(1, value=2) ``"
+    ]

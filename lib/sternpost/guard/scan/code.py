@@ -137,8 +137,6 @@ class SelfUses:
     reads: list[SelfUse] = field(default_factory=list)
     writes: list[SelfUse] = field(default_factory=list)
     supers: list[SelfUse] = field(default_factory=list)
-    arguments: list[SelfUse] = field(default_factory=list)
-    """`self.args.name`."""
 
     @classmethod
     def of(cls, class_: Class) -> "SelfUses":
@@ -176,9 +174,6 @@ class SelfUses:
             (self.reads if isinstance(node.ctx, ast.Load) else self.writes).append(use)
         elif isinstance(base, ast.Call) and isinstance(base.func, ast.Name) and base.func.id == "super":
             self.supers.append(use)
-        elif isinstance(base, ast.Attribute) and base.attr == "args" and isinstance(node.ctx, ast.Load):
-            if isinstance(base.value, ast.Name) and base.value.id == self_name:
-                self.arguments.append(use)
 
 
 @dataclass(eq=False)

@@ -1,10 +1,19 @@
 """The command line of `guard scan`."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .collect import Collection
+    from .scan import Scan
 
 FORMATS = ("text", "json", "sarif", "github", "markdown")
+UNREADABLE = 2
+"""Exit code where nothing of the project could be read."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,20 +31,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Scan and print; the exit code is 1 if something breaks."""
     from ..settings import SettingsError
-    from . import ranges, report
-    from .scan import UNREADABLE, read_library, read_project, scan
+    from .scan import read_libraries, read_project, scan
 
     if not arguments.old or bool(arguments.new) == bool(arguments.range):
         raise SettingsError("`guard scan` needs `--from OLD` and either `--to NEW` or `--range VERSIONS`.")
     collection = read_project(arguments.project, arguments.package)
-    old = read_library(arguments.old, arguments.package, arguments.cache)
     if arguments.range:
-        specs = ranges.listed(arguments.range, arguments.package)
-        others = (read_library(spec, arguments.package, arguments.cache) for spec in specs)
-        surveyed = ranges.survey(collection, old, others, arguments.project.name)
-        sys.stdout.write(ranges.as_json(surveyed) if arguments.format == "json" else ranges.as_text(surveyed))
-        return 0
-    new = read_library(arguments.new, arguments.package, arguments.cache)
+        return _survey(arguments, collection)
+    old, new = read_libraries((arguments.old, arguments.new), arguments.package, arguments.cache)
     result = scan(collection, old, new, arguments.project.name)
-    sys.stdout.write(report.FORMATS[arguments.format](result).rstrip("\n") + "\n")
+    _tell(result, arguments.format)
     return result.code or (UNREADABLE if result.problems and not collection.walked else 0)
+
+
+def _survey(arguments: argparse.Namespace, collection: Collection) -> int:
+    from ..settings import SettingsError
+    from . import ranges
+    from .scan import read_libraries
+
+    if arguments.format not in ranges.FORMATS:
+        known = " or ".join(ranges.FORMATS)
+        raise SettingsError(f"`--range` is told as {known}, not as {arguments.format}: it is about no single line.")
+    specs = ranges.listed(arguments.range, arguments.package)
+    libraries = read_libraries((arguments.old, *specs), arguments.package, arguments.cache)
+    result = ranges.survey(collection, next(libraries), libraries, arguments.project.name)
+    sys.stdout.write(ranges.FORMATS[arguments.format](result).rstrip("\n") + "\n")
+    return 0
+
+
+def _tell(result: Scan, kind: str) -> None:
+    """In colour and with the lines around each hit, where a person reads it."""
+    if kind == "text" and sys.stdout.isatty():
+        from rich.console import Console
+
+        from .terminal import show
+
+        show(result, Console())
+    else:
+        from .report import FORMATS as WRITERS
+
+        sys.stdout.write(WRITERS[kind](result).rstrip("\n") + "\n")

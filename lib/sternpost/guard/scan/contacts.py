@@ -45,7 +45,7 @@ class Guard:
 
     `gates` are comparisons of the package's version that hold there. `present` are names that were looked for first
     (`hasattr`). `caught` are exceptions that the project handles, `instead` what it imports then, and `failed` the
-    imports that must have failed for this one to be tried. `loud`: the handler raises again.
+    imports that must have failed for this one to be tried.
     """
 
     gates: tuple[tuple[str, str], ...] = ()
@@ -86,8 +86,3 @@ class Contact:
     @property
     def results(self) -> frozenset[str]:
         return self.function.results if self.function is not None else frozenset()
-
-    @property
-    def symbol(self) -> str:
-        """What is touched, as a person would write it."""
-        return f"{self.path}.{self.name}" if self.name and self.path else self.path or self.name

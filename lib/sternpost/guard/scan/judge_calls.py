@@ -14,8 +14,6 @@ from .library import Library
 from .sides import Sides, most_alike
 from .signature import Argument, Misfit, Shape, Signature, default_text, is_required, misfits
 
-_NEUTRAL = {None, "None", "False", "0", "0.0", "''", '""', "[]", "{}", "()", "list()", "dict()", "list", "dict"}
-
 
 def call_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     """Arguments, defaults and results of one call."""
@@ -110,7 +108,7 @@ def argument_changes(
             yield _misfit_hit(contact, misfit, before, after, path, new_at, lines)
     for keyword in shape.keywords:
         if before.get(keyword) and not after.get(keyword) and after.named and keyword not in after.aliases:
-            says = f"`{path}` has no argument `{keyword}` any more: `**{'kwargs'}` takes it."
+            says = f"`{path}` has no argument `{keyword}` any more: `**kwargs` takes it."
             yield make_hit(
                 "argument-swallowed", contact, f"{path}({keyword})", says, line=lines.get(keyword, 0), new_at=new_at
             )

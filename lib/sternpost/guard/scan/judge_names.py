@@ -11,7 +11,7 @@ from .contacts import Contact
 from .hits import Hit, make_hit
 from .judge_behaviour import fresh_refusals, told
 from .library import Library
-from .sides import Sides
+from .sides import Sides, most_alike
 from .signature import Misfit, Shape, Signature, misfits
 
 _WARNS = re.compile(r"(FutureWarning|DeprecationWarning)|\bdeprecated\(")
@@ -64,14 +64,12 @@ def _instance_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
             contact,
             f"{contact.path}.{contact.name}",
             f"`{contact.path}` no longer has `{contact.name}`.",
-            fix=_member_instead(sides, contact.name, set(before), set(after)),
+            fix=_member_instead(contact.name, set(before), set(after)),
             old_at=sides.old.origin(before[contact.name], sides.old.owner_of(old, contact.name) if old else None),
         )
 
 
-def _member_instead(sides: Sides, name: str, before: set[str], after: set[str]) -> str:
-    from .sides import most_alike
-
+def _member_instead(name: str, before: set[str], after: set[str]) -> str:
     alike = most_alike(name, after - before)
     return f"`{alike}` is probably the same thing." if alike else ""
 
@@ -203,7 +201,7 @@ def patch_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
 
 
 def _has_member(library: Library, path: str, name: str) -> bool:
-    if library.find(f"{path}.{name}"):
+    if library.has(f"{path}.{name}") and not name.startswith("__"):
         return True
     owner = library.class_at(path)
     return owner is not None and name in library.members(owner)

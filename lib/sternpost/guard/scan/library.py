@@ -23,6 +23,8 @@ MAX_CALL = 4_000
 """Characters of one call that are read."""
 _METRIC = re.compile(r"""(?:metrics|stats|logs)(?:\[\w+\])?\[f?["']([A-Za-z_][\w/@.]*)["']\]""")
 _CALLED = re.compile(r"\b[A-Za-z_]\w*+(?=\()")
+_BARE = ("ABC", "Generic", "Protocol", "object")
+"""Bases that bring no members worth naming."""
 _DUNDER = re.compile(r"__\w+__")
 
 
@@ -38,14 +40,13 @@ def foreign_names(path: str) -> frozenset[str]:
 
 
 class Library:
-    """A version of the package. `partial`: only what is public is known of it (it was read from a snapshot)."""
+    """A version of the package."""
 
-    def __init__(self, files: Files, package: str, version: str | None, shown: str, partial: bool = False) -> None:
+    def __init__(self, files: Files, package: str, version: str | None, shown: str) -> None:
         self.files = files
         self.package = package
         self.version = version
         self.shown = shown
-        self.partial = partial
         self.codebase = Codebase(files, only=package)
         self._members: dict[str, dict[str, Function | Value | SelfUse]] = {}
         self._signatures: dict[str, Signature | None] = {}
@@ -60,10 +61,21 @@ class Library:
         return self.codebase.find(path)
 
     def has(self, path: str) -> bool:
+        """Whether a path leads anywhere, or may do so: a base in another library may have what its class lacks."""
         found = self.find(path)
-        if not found and _DUNDER.fullmatch(path.rpartition(".")[2]):
-            return self.has(path.rpartition(".")[0])
+        owner, _, name = path.rpartition(".")
+        if not found and _DUNDER.fullmatch(name):
+            return self.has(owner)
+        if found and all(isinstance(entity, External) for entity in found) and owner:
+            class_ = self.class_at(owner)
+            return class_ is None or name in self.members(class_) or self.may_inherit(class_, name)
         return bool(found)
+
+    def may_inherit(self, class_: Class, name: str) -> bool:
+        """Whether a base in another library provides a member, or is not known well enough to say no."""
+        outside = [base.path for base in self.chain(class_) if isinstance(base, External)]
+        unknown = any(foreign_base(base) is None and base.rpartition(".")[2] not in _BARE for base in outside)
+        return bool(outside) and (unknown or bool(_DUNDER.fullmatch(name)) or name in self.foreign_names(class_))
 
     def one(self, path: str) -> Entity | None:
         """The definition behind a path, or what it leads to outside."""
@@ -149,7 +161,7 @@ class Library:
     def _constructor(self, class_: Class) -> Signature | None:
         for owner in self.chain(class_):
             if isinstance(owner, External):
-                if owner.path.rpartition(".")[2] in ("ABC", "Generic", "Protocol", "object") or "Mixin" in owner.path:
+                if owner.path.rpartition(".")[2] in _BARE or "Mixin" in owner.path:
                     continue
                 return None
             init = owner.members.get("__init__") or owner.members.get("__new__")
@@ -168,27 +180,9 @@ class Library:
         )
         return Signature(arguments)
 
-    def is_foreign(self, class_: Class) -> bool:
-        """Whether bases outside the package may add members."""
-        outside = [o.path.rpartition(".")[2] for o in self.chain(class_) if isinstance(o, External)]
-        return any(name not in ("ABC", "object", "Generic", "Protocol", "Enum", "Exception") for name in outside)
-
     def foreign_names(self, class_: Class) -> frozenset[str]:
         """What the pinned facts say that bases outside the package provide."""
         return frozenset().union(*(foreign_names(o.path) for o in self.chain(class_) if isinstance(o, External)))
-
-    def signature(self, path: str) -> Signature | None:
-        """How the thing at a path is called."""
-        found = self.one(path)
-        if isinstance(found, Function):
-            return found.signature
-        return self.constructor(found) if isinstance(found, Class) else None
-
-    def calls_to(self, class_: Class, name: str) -> Iterator[SelfUse]:
-        """Where the package's own methods call `self.name(...)` or hand it on."""
-        for owner in self.chain(class_):
-            if isinstance(owner, Class):
-                yield from (use for use in owner.uses.reads if use.name == name)
 
     # ---- Text
 

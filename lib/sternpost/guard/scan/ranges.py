@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -199,3 +199,21 @@ def as_json(result: Survey) -> str:
         },
         indent=2,
     )
+
+
+def as_markdown(result: Survey) -> str:
+    """A table of the versions, and each cause with those that it breaks."""
+    declared = {True: "yes", False: "no", None: ""}
+    parts = [f"# {result.project} with {result.package}", "", _summary(result), ""]
+    parts += ["| version | declared | works | lines that break |", "|---|---|---|---|"]
+    for verdict in result.verdicts:
+        works = "yes" if verdict.works else "no"
+        parts.append(f"| {verdict.version} | {declared[verdict.declared]} | {works} | {len(verdict.errors)} |")
+    parts += [""] if result.causes else []
+    for where in result.causes.values():
+        hit = where[0][1]
+        parts.append(f"- **{hit.rule}** {hit.says} {_spans([version for version, _ in where], result)}: `{hit.place}`")
+    return "\n".join(parts) + "\n"
+
+
+FORMATS: dict[str, Callable[[Survey], str]] = {"text": as_text, "json": as_json, "markdown": as_markdown}

@@ -20,7 +20,8 @@ def as_text(scan: Scan) -> str:
     blocks += [_block(hits, scan) for hits in scan.causes.values()]
     blocks += [f"accepted  {hit.place}: {hit.says} ({reason})" for hit, reason in scan.accepted]
     blocks += [f"comment  {complaint}" for complaint in scan.complaints]
-    return "\n\n".join([*blocks, summary(scan)]) + "\n"
+    lines = "\n\n".join([*blocks, summary(scan)]).split("\n")
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def _block(hits: list[Hit], scan: Scan) -> str:
@@ -28,7 +29,7 @@ def _block(hits: list[Hit], scan: Scan) -> str:
     lines = [f"{first.level.upper()} {first.rule}: {first.says}"]
     if first.fix:
         lines.append(f"  do:   {first.fix}")
-    lines += [f"  {label}  {_at(origin, side)}" for label, origin, side in _sides(first, scan) if origin is not None]
+    lines += [f"  {label}  {origin} ({side})" for label, origin, side in sides_of(first, scan)]
     width = max(len(hit.place) for hit in hits[:MAX_LINES])
     lines += [f"  {hit.place:<{width}} | {excerpt(hit, scan)}" for hit in hits[:MAX_LINES]]
     if len(hits) > MAX_LINES:
@@ -36,22 +37,30 @@ def _block(hits: list[Hit], scan: Scan) -> str:
     return "\n".join(lines)
 
 
-def _sides(hit: Hit, scan: Scan) -> list[tuple[str, Origin | None, str]]:
-    return [("old:", hit.old_at, scan.old.shown), ("new:", hit.new_at, scan.new.shown)]
+def sides_of(hit: Hit, scan: Scan) -> list[tuple[str, Origin, str]]:
+    """Label, place and version of what is known of both sides."""
+    known = (("old:", hit.old_at, scan.old.shown), ("new:", hit.new_at, scan.new.shown))
+    return [(label, origin, shown) for label, origin, shown in known if origin is not None]
 
 
-def _at(origin: Origin, side: str) -> str:
-    return f"{origin} ({side})"
+def source_lines(hit: Hit, scan: Scan) -> list[str]:
+    """The lines of the project's file; none if it is not Python or cannot be read."""
+    data = scan.collection.contents.get(hit.contact.place.file, b"")
+    try:
+        return decode(data).replace("\r\n", "\n").split("\n")
+    except (SyntaxError, ValueError):
+        return []
 
 
 def excerpt(hit: Hit, scan: Scan) -> str:
     """The line of the project, without its indentation."""
-    data = scan.collection.contents.get(hit.contact.place.file, b"")
-    try:
-        lines = decode(data).splitlines()
-    except (SyntaxError, ValueError):
-        return ""
-    return lines[hit.at - 1].strip()[:160] if 0 < hit.at <= len(lines) else ""
+    lines = source_lines(hit, scan)
+    return printable(lines[hit.at - 1].strip())[:160] if 0 < hit.at <= len(lines) else ""
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would take for a command: the text is that of strangers."""
+    return "".join(c if c.isprintable() else " " if c == "\t" else "\ufffd" for c in text)
 
 
 def summary(scan: Scan) -> str:

@@ -2,14 +2,16 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
 from ..distribution import Distribution
-from ..facts import Problem
+from ..extract import extract
+from ..facts import INTERNAL, Problem
 from ..packages import locate
 from ..settings import Settings, SettingsError
 from ..snapshot import parse
@@ -22,7 +24,7 @@ from .library import Library
 from .recorded import Recorded
 from .suppress import sort_out, suppressions
 
-OK, BROKEN, UNREADABLE = 0, 1, 2
+OK, BROKEN = 0, 1
 
 
 @dataclass
@@ -73,23 +75,50 @@ def read_project(path: Path, package: str) -> Collection:
 
 
 def read_library(spec: str, package: str, cache: Path | None = None) -> Library:
-    """One version of the package: a snapshot, a path, an archive, `name==version`, a bare version, an installed name.
+    """One version of the package from its sources: a path, an archive, `name==version`, a version, an installed name.
+
+    Raises:
+        SettingsError: there is no such version.
+    """
+    settings = _settings(spec, package, cache)
+    files = SingleFile(settings.package) if settings.package.is_file() else _Package(settings)
+    version = _version(settings)
+    return Library(files, package, version, f"{package} {version}" if version else spec)
+
+
+def read_libraries(specs: Iterable[str], package: str, cache: Path | None = None) -> Iterator[Library]:
+    """Versions one by one. If any is a snapshot, all are read as such: then they say the same kinds of things.
 
     Raises:
         SettingsError, SnapshotError: there is no such version.
     """
-    if spec.endswith(".txt") and Path(spec).is_file():
-        snapshot = parse(Path(spec).read_text(encoding="utf-8"), spec)
-        version = Path(spec).stem if _is_version(Path(spec).stem) else None
-        return Library(Recorded(snapshot, package, spec), package, version, spec, partial=True)
+    specs = list(specs)
+    frozen = {spec: parse(Path(spec).read_text(encoding="utf-8"), spec) for spec in specs if _is_snapshot(spec)}
+    internal = all(any(fact.get("tier") == INTERNAL for fact in snapshot.facts) for snapshot in frozen.values())
+    for spec in specs:
+        if not frozen:
+            yield read_library(spec, package, cache)
+        elif spec in frozen:
+            version = Path(spec).stem if _is_version(Path(spec).stem) else None
+            yield Library(Recorded(frozen[spec], package, spec), package, version, spec)
+        else:
+            settings = _settings(spec, package, cache)
+            version, facts = _version(settings), extract(replace(settings, internal=internal))
+            shown = f"{package} {version}" if version else spec
+            yield Library(Recorded(facts, package, shown), package, version, shown)
+
+
+def _is_snapshot(spec: str) -> bool:
+    return spec.endswith(".txt") and Path(spec).is_file()
+
+
+def _settings(spec: str, package: str, cache: Path | None) -> Settings:
     if _is_version(spec) and not Path(spec).exists():
         spec = f"{package}=={spec}"
     settings = locate(spec, cache)
     if settings.name != package:
         raise SettingsError(f"`{spec}` is the package `{settings.name}`, not `{package}`. Name it with `--package`.")
-    files = SingleFile(settings.package) if settings.package.is_file() else _Package(settings)
-    version = _version(settings)
-    return Library(files, package, version, f"{package} {version}" if version else spec)
+    return settings
 
 
 class _Package(Folder):

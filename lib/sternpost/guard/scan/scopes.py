@@ -26,6 +26,13 @@ class Inst:
 
 
 @dataclass(frozen=True)
+class Items:
+    """A container of instances of the class at a path."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class Text:
     """A string."""
 
@@ -52,7 +59,7 @@ class Unknown:
     """A local name of which nothing is known: it hides what the module calls so."""
 
 
-Meaning = Ref | Inst | Text | Keys | SelfOf | Unknown
+Meaning = Ref | Inst | Items | Text | Keys | SelfOf | Unknown
 UNKNOWN = Unknown()
 
 

@@ -1,12 +1,14 @@
 """The project between two versions of the package: what its classes inherit on each side."""
 
+import re
+from collections.abc import Iterable
 from functools import cached_property
 
 from ..foreign import known_bases
 from ..renames import name_likeness
 from ..values import same_value
 from .behaviour import settled
-from .code import Class, Function, SelfUse, Value
+from .code import Class, Function, Module, SelfUse, Value
 from .codebase import External, merge
 from .collect import Collection
 from .library import Library
@@ -25,6 +27,7 @@ class Sides:
         self.new = new
         self._inherited: dict[tuple[str, bool], list[Class]] = {}
         self._members: dict[tuple[str, bool], dict[str, Member]] = {}
+        self._declared: dict[str, bool] = {}
 
     @cached_property
     def classes(self) -> dict[str, Class]:
@@ -97,13 +100,21 @@ class Sides:
     @cached_property
     def any_fields(self) -> frozenset[str]:
         """Options of every dataclass of the project, whatever it derives from."""
-        found: set[str] = set(self.own_fields)
-        for module in self.collection.codebase.parsed():
-            for definitions in module.bindings.values():
-                for definition in definitions:
-                    if isinstance(definition, Class) and definition.is_dataclass:
-                        found |= {value.name for value in definition.fields()}
-        return frozenset(found)
+        return self.own_fields | _fields_of(self.collection.codebase.parsed())
+
+    def declares(self, name: str) -> bool:
+        """Whether any dataclass of the project has an option of this name, also in files that were not followed."""
+        if name not in self._declared:
+            codebase = self.collection.codebase
+            line = re.compile(rb"^[ \t]+" + re.escape(name.encode()) + rb"[ \t]*:", re.M)
+            others = [
+                f
+                for f, data in self.collection.contents.items()
+                if f not in self.collection.walked and line.search(data)
+            ]
+            modules = [codebase.module(codebase.modules_in[file]) for file in others if file in codebase.modules_in]
+            self._declared[name] = name in self.any_fields or name in _fields_of([m for m in modules if m is not None])
+        return self._declared[name]
 
     @cached_property
     def pinned(self) -> frozenset[str]:
@@ -218,6 +229,12 @@ class Sides:
             if alike := most_alike(name, fresh):
                 return f"`{owner}.{alike}` is probably the same thing."
         return ""
+
+
+def _fields_of(modules: Iterable[Module]) -> frozenset[str]:
+    """The options of every dataclass at the top of some modules."""
+    classes = (d for module in modules for ds in module.bindings.values() for d in ds if isinstance(d, Class))
+    return frozenset(value.name for class_ in classes if class_.is_dataclass for value in class_.fields())
 
 
 def most_alike(name: str, others: set[str]) -> str | None:

@@ -6,11 +6,11 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
-from .code import Class, Function, imports
-from .codebase import External
+from .code import Function, imports
 from .contacts import Contact, Guard
 from .guards import join
-from .scopes import Inst, Keys, Meaning, Ref, SelfOf, Text, constant_keys
+from .instances import Instances
+from .scopes import Inst, Items, Keys, Ref, SelfOf, Text, constant_keys
 from .signature import Shape, Signature
 from .syntax import dotted, last_name
 
@@ -43,51 +43,12 @@ class Uses:
         self.unpacked: dict[int, int] = {}
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self._called: set[int] = set()
-        self._interesting: dict[str, bool] = {}
-
-    def is_interesting(self, path: str) -> bool:
-        """Whether a path is of the package, or of a class of the project that derives from it."""
-        if self.scopes.is_package(path):
-            return True
-        if path not in self._interesting:
-            inside = path.partition(".")[0] in self.walker.codebase.tops and self.walker.codebase.is_relevant(path)
-            found = self.walker.codebase.find(path) if inside else ()
-            found = found or tuple(c for p, c in self.walker.codebase.local_classes.items() if p == path)
-            self._interesting[path] = any(
-                isinstance(base, External) and self.scopes.is_package(base.path)
-                for entity in found
-                if isinstance(entity, Class)
-                for base in self.walker.codebase.chain(entity)
-            )
-        return self._interesting[path]
-
-    def annotated(self, annotation: ast.expr | None, depth: int = 0) -> Meaning | None:
-        """The class of the package that an annotation names, through `X | None` and quotes."""
-        if annotation is None or depth > 4:
-            return None
-        if isinstance(annotation, ast.BinOp):
-            parts: list[ast.expr] = [annotation.left, annotation.right]
-        elif isinstance(annotation, ast.Subscript) and last_name(annotation.value) in (
-            "Optional",
-            "Union",
-            "Annotated",
-        ):
-            parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-        elif isinstance(annotation, ast.Constant) and isinstance(annotation.value, str) and len(annotation.value) < 200:
-            try:
-                parts = [ast.parse(annotation.value, mode="eval").body]
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                return None
-        else:
-            meant = self.scopes.evaluate(annotation) if isinstance(annotation, ast.Name | ast.Attribute) else None
-            return meant if isinstance(meant, Ref) and self.is_interesting(meant.path) else None
-        return next((m for part in parts if (m := self.annotated(part, depth + 1)) is not None), None)
+        self.instances = Instances(walker.scopes)
 
     def imported(self, node: ast.Import | ast.ImportFrom) -> None:
         """One contact for each name of the package that an import takes."""
-        names = list(node.names)
         source = self.walker.module.absolute(node.module, node.level) if isinstance(node, ast.ImportFrom) else ""
-        for alias in names:
+        for alias in node.names:
             if isinstance(node, ast.Import):
                 path = alias.name
             else:
@@ -110,7 +71,7 @@ class Uses:
         base = self.scopes.evaluate(node.value)
         if isinstance(base, Ref) and self.scopes.is_package(base.path) and isinstance(node.ctx, ast.Load):
             self.walker.add("attribute", f"{base.path}.{node.attr}", node)
-        elif isinstance(base, Inst) and self.is_interesting(base.path) and isinstance(node.ctx, ast.Load):
+        elif isinstance(base, Inst) and self.instances.is_interesting(base.path) and isinstance(node.ctx, ast.Load):
             self.walker.add("attribute", base.path, node, node.attr, detail="instance")
         elif isinstance(base, SelfOf):
             if isinstance(node.ctx, ast.Load):
@@ -137,7 +98,8 @@ class Uses:
 
     def call(self, node: ast.Call) -> None:
         name = last_name(node.func)
-        if self._reflection(node, name) or self._replacing(node, name):
+        self._reflection(node, name)
+        if self._replacing(node, name):
             return
         keys = self._splatted(node)
         shape = Shape.of(node, (), keys.open if keys is not None else False)
@@ -153,10 +115,10 @@ class Uses:
                 callee = self.walker.add("super", "", node, name, detail=above, **more)
             elif isinstance(base, SelfOf):
                 callee = self.walker.add("self-read", "", node.func, name, **more)
-            elif isinstance(base, Inst) and self.is_interesting(base.path):
+            elif isinstance(base, Inst) and self.instances.is_interesting(base.path):
                 callee = self.walker.add("call", base.path, node, name, detail="instance", **more)
         meant = self.scopes.evaluate(node.func) if callee is None else None
-        if isinstance(meant, Ref) and self.is_interesting(meant.path):
+        if isinstance(meant, Ref) and self.instances.is_interesting(meant.path):
             callee = self.walker.add("call", meant.path, node, **more)
             if isinstance(node.func, ast.Attribute):
                 self.attribute(node.func)
@@ -194,33 +156,30 @@ class Uses:
 
     # ---- Reflection and replacement
 
-    def _reflection(self, node: ast.Call, name: str) -> bool:
+    def _reflection(self, node: ast.Call, name: str) -> None:
         first = self.scopes.evaluate(node.args[0]) if node.args else None
-        if name in _INSPECTED and isinstance(first, Ref) and self.is_interesting(first.path):
+        if name in _INSPECTED and isinstance(first, Ref) and self.instances.is_interesting(first.path):
             if name not in ("fields", "dir", "vars") or isinstance(node.func, ast.Name) or name == "fields":
                 self.walker.add("reflection", first.path, node, detail=_INSPECTED[name])
-                return False
-        if name in ("getattr", "hasattr") and isinstance(node.func, ast.Name) and len(node.args) >= 2:
-            return self._named_attribute(node, first, name)
-        return False
+        elif name in ("getattr", "hasattr") and isinstance(node.func, ast.Name) and len(node.args) >= 2:
+            self._named_attribute(node, first, name)
 
-    def _named_attribute(self, node: ast.Call, first: object, name: str) -> bool:
+    def _named_attribute(self, node: ast.Call, first: object, name: str) -> None:
         text = self.scopes.evaluate(node.args[1])
         if not isinstance(text, Text) or not text.value.isidentifier():
-            return False
+            return
         before = self.walker.guard
         if name == "hasattr" or len(node.args) == 3:
             self.walker.guard = join(before, Guard(present=frozenset({text.value})))
         if isinstance(first, Ref) and self.scopes.is_package(first.path):
             self.walker.add("attribute", f"{first.path}.{text.value}", node)
-        elif isinstance(first, Inst) and self.is_interesting(first.path):
+        elif isinstance(first, Inst) and self.instances.is_interesting(first.path):
             self.walker.add("attribute", first.path, node, text.value, detail="instance")
         elif isinstance(first, SelfOf):
             self.walker.add("self-read", "", node, text.value)
         elif last_name(node.args[0]).endswith(("args", "config")):
             self.walker.add("argument-read", "", node, text.value)
         self.walker.guard = before
-        return False
 
     def _replacing(self, node: ast.Call, name: str) -> bool:
         """`setattr(x, "name", value)`, `monkeypatch.setattr`, `mock.patch`, `mock.patch.object`."""
@@ -254,10 +213,10 @@ class Uses:
         elif isinstance(target, ast.Subscript):
             self._stored(target)
 
-    def _fresh(self, meant: object) -> Keys | Ref | Inst | Text | SelfOf | None:
+    def _fresh(self, meant: object) -> Keys | Ref | Inst | Items | Text | SelfOf | None:
         if isinstance(meant, Keys):
             return Keys(dict(meant.keys), meant.open)
-        return meant if isinstance(meant, Ref | Inst | Text | SelfOf) else None
+        return meant if isinstance(meant, Ref | Inst | Items | Text | SelfOf) else None
 
     def _set_attribute(self, target: ast.Attribute, value: ast.expr | None) -> None:
         base = self.scopes.evaluate(target.value)

@@ -1,37 +1,32 @@
 """One pass over a module of the project: every place that touches the package, with the conditions around it."""
 
 import ast
-from collections.abc import Sequence
 from typing import Any
 
 from .code import Class, Module, imports
 from .codebase import Codebase, External
-from .contacts import FREE, Contact, Guard, Place
-from .guards import conditions, exception_names, handled, join
-from .scopes import UNKNOWN, Inst, Keys, Meaning, Ref, Scopes, SelfOf
+from .contacts import Contact, Guard, Place
+from .flow import Flow
+from .guards import join
+from .scopes import UNKNOWN, Keys, Meaning, Ref, Scopes, SelfOf
 from .syntax import last_name, tuple_size
 from .texts import TextReader
 from .uses import Uses
 
-_LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
-
-class Walker(ast.NodeVisitor):
+class Walker(Flow, ast.NodeVisitor):
     """Collects the contacts of one module; `contacts` grows while it walks."""
 
     def __init__(self, module: Module, codebase: Codebase, package: str) -> None:
-        self.module = module
-        self.package = package
+        super().__init__(module, Scopes(module, codebase, package))
         self.codebase = codebase
         self.contacts: list[Contact] = []
         self.classes: list[Class] = []
-        self.guard: Guard = FREE
         self.owner: Class | None = None
         self.method = ""
         self.depth = 0
         self.guard_of: dict[int, Guard] = {}
         self.all_imports = [n for n in ast.walk(module.tree) if isinstance(n, ast.Import | ast.ImportFrom)]
-        self.scopes = Scopes(module, codebase, package)
         self.uses = Uses(self)
         self.texts = TextReader(self)
 
@@ -46,96 +41,40 @@ class Walker(ast.NodeVisitor):
         self.contacts.append(contact)
         return contact
 
-    # ---- Statements
-
-    def block(self, body: Sequence[ast.stmt]) -> None:
-        """Statements in order; after `if x: return` the rest knows that `x` does not hold."""
-        before = self.guard
-        for node in body:
-            self.visit(node)
-            if isinstance(node, ast.If) and node.body and isinstance(node.body[-1], _LEAVES) and not node.orelse:
-                self.guard = join(self.guard, self._known(node.test, False))
-        self.guard = before
-
-    def _known(self, test: ast.expr, holds: bool) -> Guard:
-        return conditions(test, self.package, self.scopes.assigned, holds)
-
-    def _under(self, guard: Guard, body: Sequence[ast.stmt]) -> None:
-        before = self.guard
-        self.guard = join(before, guard)
-        self.block(body)
-        self.guard = before
-
-    def visit_If(self, node: ast.If) -> None:
-        self.visit(node.test)
-        self._under(self._known(node.test, True), node.body)
-        self._under(self._known(node.test, False), node.orelse)
-
-    def visit_IfExp(self, node: ast.IfExp) -> None:
-        self.visit(node.test)
-        before = self.guard
-        for holds, value in ((True, node.body), (False, node.orelse)):
-            self.guard = join(before, self._known(node.test, holds))
-            self.visit(value)
-        self.guard = before
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> None:
-        before = self.guard
-        for value in node.values:
-            self.visit(value)
-            self.guard = join(self.guard, self._known(value, isinstance(node.op, ast.And)))
-        self.guard = before
-
-    def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
-        tried = tuple(self._package_imports(node.body))
-        instead = tuple(path for handler in node.handlers for path in self._package_imports(handler.body))
-        self._under(Guard(caught=handled(node), instead=instead if tried else ()), node.body)
-        for handler in node.handlers:
-            imports_failed = bool(
-                exception_names(handler.type) & {"ImportError", "ModuleNotFoundError", "Exception", "*"}
-            )
-            self._under(Guard(failed=tried if imports_failed else ()), handler.body)
-        self.block(node.orelse)
-        self.block(node.finalbody)
-
-    visit_TryStar = visit_Try  # noqa: N815  # ast names it
-
-    def _package_imports(self, body: Sequence[ast.stmt]) -> list[str]:
-        found = []
-        for statement in body:
-            for node in ast.walk(statement) if not isinstance(statement, ast.FunctionDef | ast.ClassDef) else ():
-                if isinstance(node, ast.Import | ast.ImportFrom):
-                    found += [i.path for i in imports(node, self.module) if self.scopes.is_package(i.path)]
-        return found
-
-    def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
-        guard = Guard()
-        for item in node.items:
-            self.visit(item.context_expr)
-            call = item.context_expr
-            if isinstance(call, ast.Call) and last_name(call.func) == "suppress":
-                names = {name for argument in call.args for name in exception_names(argument)}
-                guard = join(guard, Guard(caught=frozenset(names)))
-            if isinstance(item.optional_vars, ast.Name):
-                self.scopes.bind(item.optional_vars.id, self.scopes.evaluate(call))
-        self._under(guard, node.body)
-
-    visit_AsyncWith = visit_With  # noqa: N815
+    # ---- Loops
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         self.visit(node.iter)
-        for name in ast.walk(node.target):
-            if isinstance(name, ast.Name):
-                self.scopes.bind(name.id, None)
+        self._bind_target(node.target, node.iter)
         self.block(node.body)
         self.block(node.orelse)
 
     visit_AsyncFor = visit_For  # noqa: N815
 
-    def visit_While(self, node: ast.While) -> None:
-        self.visit(node.test)
-        self._under(self._known(node.test, True), node.body)
-        self.block(node.orelse)
+    def _bind_target(self, target: ast.expr, container: ast.expr) -> None:
+        """Names that a loop binds hide others; a plain one is what the container holds."""
+        element = self.uses.instances.element(container)
+        for name in ast.walk(target):
+            if isinstance(name, ast.Name):
+                self.scopes.bind(name.id, element if name is target else None)
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
+        self.scopes.stack.append({})
+        self.scopes.values.append({})
+        before = self.guard
+        for generator in node.generators:
+            self.visit(generator.iter)
+            self._bind_target(generator.target, generator.iter)
+            for test in generator.ifs:
+                self.visit(test)
+                self.guard = join(self.guard, self.known(test, True))
+        for value in (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,):
+            self.visit(value)
+        self.guard = before
+        self.scopes.stack.pop()
+        self.scopes.values.pop()
+
+    visit_SetComp = visit_GeneratorExp = visit_DictComp = visit_ListComp  # noqa: N815
 
     # ---- Definitions
 
@@ -215,8 +154,7 @@ class Walker(ast.NodeVisitor):
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         found: dict[str, Meaning] = {}
         for position, argument in enumerate(arguments):
-            meant = self.uses.annotated(argument.annotation)
-            found[argument.arg] = Inst(meant.path) if isinstance(meant, Ref) else UNKNOWN
+            found[argument.arg] = self.uses.instances.given(argument.annotation) or UNKNOWN
             static = any(last_name(d) == "staticmethod" for d in node.decorator_list)
             if method and position == 0 and self.owner is not None and not static:
                 found[argument.arg] = SelfOf(self.owner.path)
@@ -247,8 +185,7 @@ class Walker(ast.NodeVisitor):
             self.visit(node.value)
             self.uses.assigned(node.target, node.value)
         elif isinstance(node.target, ast.Name) and len(self.scopes.stack) > 1:
-            meant = self.uses.annotated(node.annotation)
-            self.scopes.bind(node.target.id, Inst(meant.path) if isinstance(meant, Ref) else None)
+            self.scopes.bind(node.target.id, self.uses.instances.given(node.annotation))
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         self.visit(node.value)
