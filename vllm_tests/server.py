@@ -73,17 +73,22 @@ class Served:
 
     def is_busy(self) -> bool:
         """Whether it computes a request."""
-        text = urllib3.request("GET", f"{self.url}/metrics", timeout=10).data.decode()
+        try:
+            text = urllib3.request("GET", f"{self.url}/metrics", timeout=10).data.decode()
+        except urllib3.exceptions.HTTPError:  # it is not there
+            return False
         running = [line for line in text.splitlines() if line.startswith("vllm:num_requests_running")]
         return any(float(line.rsplit(maxsplit=1)[1]) > 0 for line in running)
 
     def kill_when_busy(self, kill: Callable[[], None]) -> threading.Thread:
-        """Call `kill` as soon as a request is computed; the thread ends then."""
+        """Call `kill` as soon as a request is computed; the thread ends then, or when none has been for long."""
 
         def wait() -> None:
-            while not self.is_busy():
+            for _ in range(3000):
+                if self.is_busy():
+                    kill()
+                    return
                 time.sleep(0.1)
-            kill()
 
         thread = threading.Thread(target=wait)
         thread.start()

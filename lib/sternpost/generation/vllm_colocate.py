@@ -189,8 +189,13 @@ def completions_of(answer: Any) -> list[Completion]:
 def undisturbed() -> Iterator[None]:
     """What vLLM changes in its process is put back: random states, and on a CPU a function of torch."""
     threads, plain, numpys = torch.set_num_threads, random.getstate(), np.random.get_state()
+    used = torch.accelerator.current_accelerator(check_available=True)
     try:
-        with torch.random.fork_rng():
+        if used is None:
+            forked = torch.random.fork_rng(devices=[])
+        else:
+            forked = torch.random.fork_rng([torch.accelerator.current_device_index()], device_type=used.type)
+        with forked:
             yield
     finally:
         torch.set_num_threads = threads
