@@ -47,7 +47,7 @@ CHECKS: dict[str, tuple[tuple[str, ...], ...]] = {
 GATE = ("guard", "contracts", "downstream")
 CORPUS = (
     "surface_measure", "surface_site_packages", "surface_speed", "upstream_recall", "upstream_noise",
-    "upstream_precision", "scan_seeded", "scan_upgrades", "scan_history",
+    "upstream_precision", "scan_seeded", "scan_checkers", "scan_upgrades", "scan_history", "scan_speed", "scan_formats",
 )  # fmt: skip
 """Scripts of guard_corpus/, each of which prints `CORPUS {json}` lines."""
 

@@ -1,57 +1,68 @@
-"""Upgrades whose breaks were established by running them: `python guard_corpus/scan_upgrades.py`.
+"""Upgrades whose breaks were established by running them: `python guard_corpus/scan_upgrades.py [PROJECT...]`.
 
-`scan_upgrades.jsonl` names the project, both versions and the causes, each as a file and a part of a symbol. Recall
-counts causes that an error or warning names, precision the errors that belong to a cause. `--errors` lists every error.
-Times are processor seconds of the whole scan from source, after the start of Python, and of a survey over `RANGE`.
+`scan_upgrades.jsonl` names the project, the package, both versions and the causes: each a file, a part of a symbol,
+and the evidence that `scan_truth.py` saw (`ran` says how where it was seen elsewhere). Recall counts causes that an
+error or warning names, precision the errors that belong to a cause. `--errors` lists every error.
 """
 
 import json
 import sys
-import time
+from collections import Counter
 
 from scan_history import CACHE, HERE, release
 
-from sternpost.guard.scan.ranges import survey
+from sternpost.guard.scan.hits import Hit
 from sternpost.guard.scan.scan import read_library, read_project, scan
 
-RANGE = ("1.0.0", "1.1.0", "1.3.0", "1.4.0", "1.5.1", "1.6.0", "1.7.1", "1.8.0", "1.9.0", "1.10.0", "1.11.0", "1.14.2")
+
+def belongs(hit: Hit, cause: dict) -> bool:
+    return hit.contact.place.file.endswith(cause["file"]) and cause["symbol"] in hit.symbol
+
+
+def measure(case: dict, verbose: bool) -> Counter[str]:
+    """One row."""
+    package = case["package"]
+    project = read_project(release(case["project"]), package)
+    old, new = (read_library(case[side], package, CACHE) for side in ("old", "new"))
+    hits = scan(project, old, new, case["project"]).hits
+    levels = Counter(hit.level for hit in hits)
+    firm = [hit for hit in hits if hit.level != "note"]
+    errors = [hit for hit in hits if hit.level == "error"]
+    missed = [cause for cause in case["causes"] if not any(belongs(hit, cause) for hit in firm)]
+    right = [hit for hit in errors if any(belongs(hit, cause) for cause in case["causes"])]
+    for hit in errors if verbose else ():
+        print("error", hit.rule, hit.place, hit.symbol, hit in right)
+    for cause in missed:
+        print("missed", case["project"], cause["file"], cause["symbol"])
+    counts = Counter(causes=len(case["causes"]), found=len(case["causes"]) - len(missed))
+    counts += Counter(errors=len(errors), right=len(right))
+    row = {
+        "table": "scan-upgrades",
+        "project": case["project"],
+        "pair": f"{package} {case['old']} -> {case['new']}",
+        "causes": f"{counts['found']}/{counts['causes']}",
+        "errors": f"{counts['right']}/{counts['errors']}",
+        "warnings": levels["warning"],
+        "notes": levels["note"],
+        "same-version": len(scan(project, old, old, case["project"]).hits),
+        "without-remedy": sum(not hit.fix for hit in hits),
+    }
+    print("CORPUS", json.dumps(row), flush=True)
+    return counts
 
 
 def main(arguments: list[str]) -> None:
+    wanted = [argument for argument in arguments if not argument.startswith("--")]
+    total: Counter[str] = Counter()
     for line in (HERE / "scan_upgrades.jsonl").read_text().splitlines():
         case = json.loads(line)
-        started = time.process_time()
-        project = read_project(release(case["project"]), "trl")
-        old, new = (read_library(case[side], "trl", CACHE) for side in ("old", "new"))
-        hits = scan(project, old, new, case["project"]).hits
-        seconds = time.process_time() - started
-        firm = [hit for hit in hits if hit.level != "note"]
-        errors = [hit for hit in hits if hit.level == "error"]
-
-        def belongs(hit, cause) -> bool:
-            return hit.contact.place.file.endswith(cause[0]) and cause[1] in hit.symbol
-
-        found = [cause for cause in case["causes"] if any(belongs(hit, cause) for hit in firm)]
-        right = [hit for hit in errors if any(belongs(hit, cause) for cause in case["causes"])]
-        same = len(scan(project, old, old, case["project"]).hits)
-        for hit in errors if "--errors" in arguments else ():
-            print("error", hit.rule, hit.place, hit.symbol, hit in right)
-        started = time.process_time()
-        surveyed = survey(project, old, (read_library(version, "trl", CACHE) for version in RANGE), case["project"])
-        table = {
-            "table": "scan-upgrades",
-            "project": case["project"],
-            "pair": f"{case['old']} -> {case['new']}",
-            "causes": f"{len(found)}/{len(case['causes'])}",
-            "errors": f"{len(right)}/{len(errors)}",
-            "warnings": len(firm) - len(errors),
-            "notes": len(hits) - len(firm),
-            "same-version": same,
-            "seconds": round(seconds, 1),
-            "works-with": surveyed.works,
-            "range-seconds": round(time.process_time() - started, 1),
-        }
-        print("CORPUS", json.dumps(table))
+        if not wanted or case["project"] in wanted:
+            total += measure(case, "--errors" in arguments)
+    row = {
+        "recall": round(total["found"] / total["causes"], 3),
+        "precision": round(total["right"] / total["errors"], 3),
+    }
+    print("CORPUS", json.dumps({"table": "scan-upgrades", "pair": "all", **total, **row}))
 
 
 if __name__ == "__main__":
