@@ -35,6 +35,8 @@ def run_light(*argv: str) -> tuple[str, float]:
         (["--version"], 0),
         (["sft", "--help"], 0),
         (["sft", "--help-all"], 0),
+        (["grpo", "--help"], 0),
+        (["rloo", "--model", "demo", "--dataset", "demo:prompts", "--reward_funcs", "acuracy_reward"], 2),
         (["sft", "--learning_rate", "high"], 2),
         (["sft", "--model", "demo", "--dataset", "demo:mesages"], 2),
         (["sft", "--model", "demo", "--dataset", "missing.jsonl"], 2),
@@ -60,7 +62,7 @@ def test_overview_names_every_command(capsys):
         assert f"  {command:<8}{load(command).__doc__.splitlines()[0]}" in text
     assert main([]) == 2
     assert main(["sff"]) == 2
-    assert "no command sff, only sft, reward, dpo, guard, env. Did you mean sft?" in capsys.readouterr().err
+    assert "no command sff, only sft, reward, dpo, rloo, grpo, guard, env. Did you mean sft?" in capsys.readouterr().err
 
 
 def test_help_shows_every_option_and_documents_ours():

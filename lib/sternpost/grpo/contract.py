@@ -32,7 +32,7 @@ BATCH = {
     },
     "padded": {"input_ids": "N S", "attention_mask": "N S"},
 }
-"""Attributes and shapes of `inputs.rollout` in `compute_loss`; keys and shapes of the batch that a `scorer` gets of it."""
+"""Attributes and shapes of `inputs.rollout` in `compute_loss`; keys and shapes of the batch that a `scorer` gets."""
 
 METRICS = (
     "loss",
