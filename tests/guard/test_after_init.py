@@ -26,7 +26,7 @@ def config(
 
 def settled(tmp_path: Path, text: str) -> dict[str, str | None]:
     snapshot = trees.module(tmp_path, HEAD + text)
-    return {fact.name: fact.get("settled") for fact in snapshot.owned("field", "lib.C") if fact.get("settled")}
+    return {f.name: f.get("settled") for f in snapshot.owned("field", "lib.C") if f.get("settled") not in (None, "?")}
 
 
 KNOWN = [
@@ -36,13 +36,26 @@ KNOWN = [
     ("if not self.b and self.a == None:\n    self.a = -1\nelse:\n    self.a = 2", {"a": "-1"}),
     ("x = 3\nself.a = x * 2\nself.b = not self.b", {"a": "6", "b": "True"}),
     ("if isinstance(self.b, bool):\n    self.b = {True: 'yes', False: 'no'}.get(self.b, self.b)", {"b": "'no'"}),
+    ("for name in ('b', 'c'):\n    setattr(self, name, other())\nself.a = 1", {"a": "1"}),
+    ("for x, y in {'b': 'c'}.items():\n    setattr(self, y, other())\nself.a = 1", {"a": "1"}),
+    ("other(getattr(self, 'b'))\nself.a = 1", {"a": "1"}),
+    ("for x in (1, 2):\n    self.a = x", {"a": "2"}),
+    ("self.a = 1\nfor name in ('a', 'b'):\n    setattr(self, name, 2)", {"a": "2", "b": "2"}),
+    ("self.c = [7]\nif len(self.c) == 1:\n    self.a = self.c[0]", {"a": "7", "c": "[7]"}),
+    ("self.a = {'x': 1}['x']", {"a": "1"}),
     ("if len(self.c) == 0:\n    self.c = [1, (2, 'x')]", {"c": "[1, (2, 'x')]"}),
 ]
 UNSURE = [
     "self.a = other()",
     "self.a = self.b.bit_length(3)",
     "if other():\n    self.a = 5",
-    "for x in (1, 2):\n    self.a = x",
+    "for x in (1, other()):\n    self.a = x",
+    "for x in (1, 2):\n    self.a = x\n    break",
+    "self.a = []\nself.a.append(1)",
+    "self.a = []\nx = self.a\nx.append(1)",
+    "self.a = {}\nself.a['x'] = 1",
+    "self.a = {}\nother(self.a)",
+    "self.a = [1]\ntry:\n    del self.a[0]\nexcept KeyError:\n    pass",
     "with other():\n    self.a = 5",
     "try:\n    self.a = 5\nexcept ValueError:\n    pass",
     "self.a = 5\nother(self)",
@@ -51,6 +64,9 @@ UNSURE = [
     "if not self.b:\n    raise ValueError\nself.a = 5",
     "self.a = 10 ** 10 ** 10",
     "self.a = '9' * 10 ** 12",
+    f"for x in {list(range(100))}:\n    self.a = [self.a, self.a]\nself.a = [self.a]",
+    "for x in range(9):\n    self.a = x",
+    "self.a = 1\nfor name in other():\n    setattr(self, name, 2)",
 ]
 
 
@@ -64,6 +80,30 @@ def test_what_reading_can_tell(body: str, expected: dict[str, str], tmp_path: Pa
 def test_what_only_running_can_tell_is_not_stated(body: str, tmp_path: Path):
     """Calls, loops, unknown tests, and whoever else gets the instance."""
     assert settled(tmp_path, config(body)) == {}
+
+
+def test_loops_in_loops_end(tmp_path: Path):
+    """Nothing is said of a method that takes too many steps to follow."""
+    deep = "".join(f"{'    ' * depth}for x{depth} in {list(range(90))}:\n" for depth in range(6))
+    assert settled(tmp_path, config(f"self.a = 1\n{deep}{'    ' * 6}self.a = x0")) == {}
+
+
+def test_what_may_have_been_set_says_so(tmp_path: Path):
+    """A default that only running can tell is no declared one: it is compared with nothing but what is declared."""
+    unsure = HEAD + config("if other():\n    self.a = 5", "a: int | None = None")
+    old, new, moved = (
+        trees.module(tmp_path / name, text)
+        for name, text in (
+            ("old", HEAD + "@dataclass\nclass C:\n    a: int | None = None\n"),
+            ("new", unsure),
+            ("moved", unsure.replace("= None", "= 7")),
+        )
+    )
+    assert new.owned("field", "lib.C")[0].get("settled") == "?"
+    assert judge(compare(old, new)) == []
+    assert [finding.says for finding in judge(compare(new, moved))] == [
+        "The default of option `a` of `lib.C` changed: None -> 7."
+    ]
 
 
 def test_a_branch_that_raises_leaves_the_other(tmp_path: Path):
@@ -95,7 +135,26 @@ class C(B):
         text.replace("elsewhere", "transformers").replace("Base", "TrainingArguments").replace("b: int", "bf16: int")
     )
     foreign = "from transformers import TrainingArguments\n" + foreign.replace("self.b =", "self.bf16 =")
-    assert settled(tmp_path / "foreign", foreign) == {"a": "3"}
+    assert settled(tmp_path / "foreign", foreign) == {"a": "3", "bf16": "2"}
+    assert settled(tmp_path / "unsure", foreign.replace("bf16", "report_to")) == {"a": "3"}
+
+
+def test_options_of_bases_elsewhere_have_their_defaults(tmp_path: Path):
+    """As they are pinned, and as long as the base does not settle them itself."""
+    text = """
+from transformers import TrainingArguments
+@dataclass
+class C(TrainingArguments):
+    loss_type: str | None = None
+    other: str | None = None
+    def __post_init__(self):
+        super().__post_init__()
+        if self.loss_type is None:
+            self.loss_type = "nll" if self.use_liger_kernel else "chunked"
+        if self.other is None:
+            self.other = "x" if self.report_to else "y"
+"""
+    assert settled(tmp_path, text) == {"loss_type": "'chunked'"}
 
 
 def test_a_method_that_calls_itself_ends(tmp_path: Path):
@@ -130,7 +189,12 @@ EXPRESSIONS = st.recursive(
     ),
     max_leaves=5,
 )
-ASSIGNMENTS = st.builds("self.{} = {}".format, st.sampled_from(FIELDS), EXPRESSIONS)
+ASSIGNMENTS = st.one_of(
+    st.builds("self.{} = {}".format, st.sampled_from(FIELDS), EXPRESSIONS),
+    st.builds("if self.{0} == []: self.{0}.append({1})".format, st.sampled_from(FIELDS), VALUES),
+    st.builds("for x in ({}, {}): self.{} = x".format, VALUES, EXPRESSIONS, st.sampled_from(FIELDS)),
+    st.builds("setattr(self, {!r}, {})".format, st.sampled_from(FIELDS), EXPRESSIONS),
+)
 
 
 @st.composite

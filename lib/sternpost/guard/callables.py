@@ -96,7 +96,7 @@ def _details(old: Fact, new: Fact, renamed: bool, hook: bool) -> Iterator[Change
     """Changes of an argument that is still there. A renamed one is reported once: its default only if it differs."""
     if _unnamed(old) or new.get("kind") == "deprecated":
         return
-    old, new = _effective(old), _effective(new)
+    old, new = _effective(old, new)
     before, after = old.get("default"), new.get("default")
     if before is None or after is None:
         if before != after:
@@ -109,9 +109,12 @@ def _details(old: Fact, new: Fact, renamed: bool, hook: bool) -> Iterator[Change
         yield Change("changed", old.kind, old, new, "init", hook=hook)
 
 
-def _effective(fact: Fact) -> Fact:
-    """With the default that counts: the one that `__post_init__` puts in place of what is declared, if it is known."""
-    return fact.stating(default=fact.get("settled"))
+def _effective(old: Fact, new: Fact) -> tuple[Fact, Fact]:
+    """Both with the default that counts: the one that `__post_init__` makes of the declared one, if both are known."""
+    settled = [fact.get("settled") for fact in (old, new)]
+    if "?" in settled:
+        return old, new
+    return old.stating(default=settled[0]), new.stating(default=settled[1])
 
 
 def _moved(old: Signature, new: Signature, names: dict[str, str], hook: bool) -> Iterator[Change]:

@@ -12,7 +12,7 @@ from .bodies import Bodies
 from .calls import passed_to_methods
 from .facts import INTERNAL, Fact, make_fact
 from .fields import ConfigField, config_fields, is_dataclass, is_field
-from .foreign import pinned_fields
+from .foreign import pinned_defaults
 from .resolve import External, Resolver
 from .signatures import choice_facts, gives_of, order_of, param_facts, takes_anything
 from .values import value_text
@@ -85,7 +85,9 @@ class ClassReader:
         """Defaults that `__post_init__` replaces by others."""
         if self.bodies is None or not any("__post_init__" in owner.members for owner in self.lineage):
             return {}
-        foreign = {name for base in foreign_bases(self.class_, self.resolver) for name in pinned_fields(base)}
+        foreign: dict[str, str | None] = {}
+        for base in reversed(foreign_bases(self.class_, self.resolver)):
+            foreign |= pinned_defaults(base)
         declared = {field.name: field.default for field in fields}
         return settled(self.lineage, declared, foreign, self.resolver, self.bodies)
 

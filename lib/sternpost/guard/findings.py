@@ -147,7 +147,7 @@ def describe(fact: Fact) -> str:
         text = name + (f": {type_}" if type_ else "") + ("" if default is None else f" = {default}")
         notes = [kind] if (kind := fact.get("kind")) in ("keyword-only", "positional-only") else []
         notes += ["not an argument"] if fact.get("init") == "no" else []
-        notes += ["by `__post_init__`"] if fact.get("settled") is not None else []
+        notes += ["by `__post_init__`"] if fact.get("settled") not in (None, "?") else []
         return text + (f" ({', '.join(notes)})" if notes else "")
     if fact.get("order") is not None:
         words = [*(["async"] if fact.get("async") else []), fact.get("binding") or "", fact.kind]

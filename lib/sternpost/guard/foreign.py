@@ -68,9 +68,15 @@ def inherited_fields(snapshot: Snapshot, owner: str) -> Iterator[Fact]:
                 yield fact
 
 
-def pinned_fields(path: str) -> set[str]:
-    """The options of a class in another library, as far as they are pinned."""
+def pinned_defaults(path: str) -> dict[str, str | None]:
+    """The options of a class in another library, as far as they are pinned.
+
+    Each with its default, or None where the class settles it only when it is made.
+    """
     home = foreign_base(path)
     known = known_bases()
-    homes = [home, *ancestors(known, home)] if home else []
-    return {fact.name for owner in homes for fact in known.owned("field", owner)}
+    found: dict[str, str | None] = {}
+    for owner in [home, *ancestors(known, home)] if home else ():
+        for fact in known.owned("field", owner):
+            found.setdefault(fact.name, fact.get("default") if fact.get("settled") is None else None)
+    return found
