@@ -147,3 +147,45 @@ def test_deprecations_are_told(tmp_path: Path):
     head = 'def pad(x, value=0, side="left"):\n'
     new = changed(head, f'{head}    warnings.warn("use other", FutureWarning)\n')
     assert rules(hits(tmp_path, "from lib import pad", BASE, new)) == ["deprecated"]
+
+
+def test_names_that_a_module_warns_of(tmp_path: Path):
+    """A `__getattr__` that gives what was a plain name, with a warning."""
+    lazy = """
+import warnings
+def __getattr__(name):
+    if name == "old":
+        warnings.warn("`old` is deprecated", DeprecationWarning, stacklevel=2)
+        return 1
+    raise AttributeError(name)
+"""
+    found = hits(tmp_path, "import lib\nprint(lib.old, lib.other)\n", "old = 1\nother = 2\n", f"other = 2\n{lazy}")
+    assert [(hit.rule, hit.symbol) for hit in found] == [("deprecated", "lib.old")]
+
+
+def test_a_member_that_no_foreign_base_has(tmp_path: Path):
+    """A class with a known base in another library lost a method of its own: reading and replacing it say so."""
+    head = "from transformers import Trainer\n"
+    old = f"{head}class T(Trainer):\n    def _own_step(self):\n        return 1\n"
+    code = "from lib import T\nprint(T._own_step, T.train)\nT._own_step = None\n"
+    found = hits(tmp_path, code, old, f"{head}class T(Trainer):\n    pass\n")
+    assert [(hit.rule, hit.at) for hit in found] == [("name-gone", 2), ("patch-dead", 3)]
+
+
+def test_elements_of_annotated_containers(tmp_path: Path):
+    """A loop or comprehension over a list of instances."""
+    code = """
+from typing import List, Union
+from lib import Trainer
+def f(some: Union[List[Trainer], None], more: "list[Trainer]"):
+    for one in some:
+        one.step()
+    return [two.step() for two in some if two.tag]
+"""
+    new = changed("def step(self)", "def walk(self)").replace('tag = "t"', 'label = "t"')
+    found = hits(tmp_path, code, BASE, new)
+    assert [(hit.rule, hit.at, hit.symbol) for hit in found] == [
+        ("member-gone", 6, "lib.Trainer.step"),
+        ("member-gone", 7, "lib.Trainer.step"),
+        ("member-gone", 7, "lib.Trainer.tag"),
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from sternpost.guard.scan.hits import RULES
+from sternpost.guard.scan.hits import REMEDIES, RULES
 from sternpost.guard.scan.report import FORMATS
 from sternpost.guard.scan.scan import Scan
 
@@ -51,6 +51,13 @@ def test_sarif_is_what_code_hosts_read(found: Scan):
     assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 2}
 
 
+def test_sarif_gives_files_as_uris(tmp_path: Path):
+    """Whatever they are called."""
+    data = json.loads(FORMATS["sarif"](scanned(tmp_path, {"a b%.py": CODE}, BASE, NEW)))
+    (result,) = data["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"] == {"uri": "a%20b%25.py"}
+
+
 def test_annotations_keep_to_their_line(tmp_path: Path):
     """Whatever a message holds, it cannot start a command of its own."""
     code = {"a,b.py": CODE}
@@ -67,9 +74,10 @@ def test_markdown_lists_by_level(found: Scan):
 
 
 def test_levels_are_three():
-    """Each rule has one of them, and a sentence."""
+    """Each rule has one of them, a sentence, and a remedy for where nothing better is known."""
     assert {level for level, _ in RULES.values()} == {"error", "warning", "note"}
     assert all(says[0].islower() and not says.endswith(".") for _, says in RULES.values())
+    assert list(REMEDIES) == list(RULES)
 
 
 def test_the_guide_lists_the_hits():

@@ -47,6 +47,45 @@ RULES: dict[str, tuple[Level, str]] = {
 """Every rule with its level and what it says."""
 
 
+REMEDIES: dict[str, str] = {
+    "name-gone": "Nothing like it is left: keep a copy of what you need, or allow only versions that have it.",
+    "string-path-gone": "Name what there is now, or drop the string.",
+    "argument-gone": "Leave it out, or pass it only to versions that take it.",
+    "argument-required": "Pass it.",
+    "argument-moved": "Pass it by name.",
+    "argument-swallowed": "Look up whether anything still reads it.",
+    "result-changed": "Take apart what is returned now.",
+    "default-shifted": "Pass the old value if the old behaviour is wanted.",
+    "option-gone": "Leave it out, or pass it only to versions that have it.",
+    "option-ignored": "Drop it, or do yourself what it asked for.",
+    "option-new": "Switch it off if the old behaviour is wanted.",
+    "member-gone": "Nothing like it is left: set or define it in the project's own class.",
+    "attribute-needed": "Set it in the project's own constructor, or call that of the base.",
+    "override-dead": "Move what it does to a method that is called, or drop it.",
+    "override-argument": "Take what the base passes.",
+    "override-narrow": "Take it, or `**kwargs`.",
+    "override-result": "Return what the base takes apart.",
+    "override-kind": "Make it what the base has made of it.",
+    "override-new": "Rename the project's method, unless it is meant to replace the new one.",
+    "write-dead": "Drop it, or set what the base reads now.",
+    "patch-dead": "Drop the patch, or patch what is called now.",
+    "patch-argument": "Take it, or `**kwargs`.",
+    "patch-narrow": "Take it, or `**kwargs`.",
+    "patch-new": "Look at the package's own: the patch may no longer be needed.",
+    "patch-behind": "Compare the replacement with the new original.",
+    "deprecated": "Look up in its warning what to use instead.",
+    "reflection-hollow": "Inspect what it passes on to.",
+    "reflection-changed": "Compare both sources.",
+    "names-gone": "Make sure that nothing relied on finding them.",
+    "anchor-gone": "Search for what the source says now: an edit of the text that finds nothing changes nothing.",
+    "key-gone": "Look up what the package calls it now.",
+    "refuses": "Make sure that nothing of the kind is passed.",
+    "fallback": "Make sure that the other library's method does what is needed.",
+    "undeclared": "Allow the version once the hits above are dealt with.",
+}
+"""What to do where nothing better is known of the case."""
+
+
 @dataclass(frozen=True)
 class Hit:
     """One line of the project that another version breaks or changes. `cause` is the same for lines with one cause."""
@@ -85,9 +124,8 @@ def make_hit(
     cause: str = "",
 ) -> Hit:
     """A hit at the level of its rule unless told otherwise."""
-    return Hit(
-        rule, level or RULES[rule][0], contact, symbol, says, fix, cause or f"{rule} {symbol}", old_at, new_at, line
-    )
+    level, fix, cause = level or RULES[rule][0], fix or REMEDIES[rule], cause or f"{rule} {symbol}"
+    return Hit(rule, level, contact, symbol, says, fix, cause, old_at, new_at, line)
 
 
 def weaker(hit: Hit, because: str) -> Hit:

@@ -76,13 +76,28 @@ def _member_instead(name: str, before: set[str], after: set[str]) -> str:
 
 def _deprecation_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     old, new = sides.old.one(contact.path), sides.new.one(contact.path)
-    if isinstance(new, Class | Function) and isinstance(old, Class | Function):
+    if _lazily_deprecated(sides.new, contact.path) and not _lazily_deprecated(sides.old, contact.path):
+        says = f"`{contact.path}` warns from this version on that it is deprecated."
+        fix = sides.instead(contact.path)
+        yield make_hit("deprecated", contact, contact.path, says, fix=fix, old_at=sides.old.origin(old))
+    elif isinstance(new, Class | Function) and isinstance(old, Class | Function):
         if _is_deprecated(new) and not _is_deprecated(old):
             moved = sides.moved_to(f"{contact.path}") if isinstance(new, Class) else None
             fix = f"Use `{moved}`." if moved and moved != contact.path and moved != new.path else ""
             says = f"`{contact.path}` is deprecated from this version on."
             at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
             yield make_hit("deprecated", contact, contact.path, says, fix=fix, **at)
+
+
+def _lazily_deprecated(library: Library, path: str) -> bool:
+    """Whether a name comes from a `__getattr__` of its module that warns when this name is asked for."""
+    owner, _, name = path.rpartition(".")
+    module = library.one(owner) if owner else None
+    if not isinstance(module, Module) or name in module.bindings:
+        return False
+    functions = [one for one in module.bindings.get("__getattr__", ()) if isinstance(one, Function)]
+    texts = [ast.unparse(function.node) for function in functions]
+    return any(repr(name) in text and _WARNS.search(text) for text in texts)
 
 
 def _is_deprecated(entity: Class | Function) -> bool:
@@ -226,11 +241,11 @@ def _replacement_hits(sides: Sides, contact: Contact, path: str) -> Iterator[Hit
     at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
     if broken:
         says = f"`{sides.package}` now calls `{path}` with {_listed(broken)}, which the replacement does not take."
-        yield make_hit("patch-argument", contact, path, says, fix="Take it, or `**kwargs`.", **at)
+        yield make_hit("patch-argument", contact, path, says, **at)
     lacking = lacks(old, new, signature)
     if lacking and not broken:
         says = f"`{path}` now takes {_listed(lacking)}, which the replacement does not."
-        yield make_hit("patch-narrow", contact, path, says, fix="Take it, or `**kwargs`.", **at)
+        yield make_hit("patch-narrow", contact, path, says, **at)
 
 
 def calls_misfit(library: Library, name: str, signature: Signature) -> set[Misfit]:

@@ -69,11 +69,11 @@ def _override_fit(sides: Sides, contact: Contact, old: Function, new: Function, 
     if broken or many:
         what = ", ".join(f"`{name}`" for name in broken) or f"{many[0].name} arguments by position"
         says = f"The base now calls `{contact.name}` with {what}; this override does not fit."
-        yield make_hit("override-argument", contact, symbol, says, fix="Take what the base passes.", **at)
+        yield make_hit("override-argument", contact, symbol, says, **at)
     lacking = [name for name in lacks(old, new, signature) if name not in broken]
     if lacking and not contact.name.startswith("__"):
         says = f"`{symbol}` now takes {', '.join(f'`{n}`' for n in lacking)}, which this override does not."
-        yield make_hit("override-narrow", contact, symbol, says, fix="Take it, or `**kwargs`.", **at)
+        yield make_hit("override-narrow", contact, symbol, says, **at)
     yield from _override_result(sides, contact, old, new, symbol)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from urllib.parse import quote
 
 from ..facts import Origin
 from .files import decode
@@ -139,7 +140,7 @@ def as_sarif(scan: Scan) -> str:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": hit.contact.place.file},
+                        "artifactLocation": {"uri": quote(hit.contact.place.file)},
                         "region": {"startLine": hit.at},
                     }
                 }

@@ -156,6 +156,6 @@ def _is_version(text: str) -> bool:
 def scan(collection: Collection, old: Library, new: Library, project: str) -> Scan:
     """What the new version does to a project that works with the old one."""
     hits = Judge(collection, old, new).hits
-    comments = suppressions(collection, collection.walked)
+    comments = suppressions(collection, collection.walked | {hit.contact.place.file for hit in hits})
     standing, accepted, complaints = sort_out(hits, comments)
     return Scan(project, collection.package, old, new, collection, standing, accepted, complaints)
