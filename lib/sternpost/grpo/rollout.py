@@ -34,6 +34,7 @@ class Rollout:
     def __len__(self) -> int:
         return len(self.completions)
 
+    # twin: sternpost.rloo.rollout.Rollout.part
     def part(self, rows: slice) -> "Rollout":
         """Some of the completions, with their scores as wide as the longest of them."""
         width = max(map(len, self.completions[rows]))
@@ -61,6 +62,7 @@ class MicroBatch:
     window: Window
 
 
+# twin: sternpost.rloo.rollout.rollout_of
 def rollout_of(
     trajectories: Sequence[Trajectory],
     advantages: Float[Tensor, "N"],

@@ -195,6 +195,7 @@ class GRPOTrainer(Trainer):
         self.per_generation = max(args.steps_per_generation, self.per_window)
         self._start_over()
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer._start_over
     def _start_over(self) -> None:
         """Forget what was generated and logged."""
         self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
@@ -209,11 +210,13 @@ class GRPOTrainer(Trainer):
 
     # ---- Data -----------------------------------------------------------------------------------------------------
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer.get_train_dataloader
     def get_train_dataloader(self) -> DataLoader:
         """Each batch is what is generated at a time; it comes once for every micro-batch that is made of it."""
         size = self._train_batch_size * self.per_generation
         return self._get_dataloader(self.train_dataset, "Training", size, self._get_train_sampler, is_training=True)
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer._get_train_sampler
     def _get_train_sampler(self, dataset: Any = None) -> GroupSampler:
         args, rows = self.args, len(self.train_dataset if dataset is None else dataset)
         prompts = self._train_batch_size * self.per_generation * args.world_size // args.num_generations
@@ -226,6 +229,7 @@ class GRPOTrainer(Trainer):
 
     # ---- Rolling out ----------------------------------------------------------------------------------------------
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer._prepare_inputs
     def _prepare_inputs(self, inputs: Any) -> Any:
         """Rows -> the micro-batch whose turn it is; completions are generated when there are none left."""
         if not self.model.training:
@@ -266,6 +270,7 @@ class GRPOTrainer(Trainer):
         return [MicroBatch(self.with_known_scores(part, mode), window)
                 for part, window in zip(known, self.windows(known, mode), strict=True)]  # fmt: skip
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer._sync
     def _sync(self) -> None:
         """Let the backend have the policy's weights, if they are others than last time."""
         now = (self.state.global_step, id(self.model))
@@ -324,6 +329,7 @@ class GRPOTrainer(Trainer):
         made = [Window(sequences, tokens, per_window, longest) for sequences, tokens in counts]
         return [made[at // per_window] for at in range(len(parts))]
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer.with_known_scores
     def with_known_scores(self, part: Rollout, mode: str) -> Rollout:
         """With the log-probabilities under the old policy and the reference, where they are needed and not known."""
         on_policy = self.args.num_iterations == 1 and self.per_generation == self.per_window
@@ -340,6 +346,7 @@ class GRPOTrainer(Trainer):
 
     # ---- The loss -------------------------------------------------------------------------------------------------
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer.score
     def score(self, model: nn.Module, rollout: Rollout) -> tuple[Tensor, Tensor, TokenScores]:
         """`[N, C]` log-probability and entropy of each token, and all that the scorer said."""
         width = multiple_of(self.args.pad_to_multiple_of)
@@ -389,6 +396,7 @@ class GRPOTrainer(Trainer):
         least = entropy_threshold(known[known >= 0], self.args.top_entropy_quantile)
         return least, (known >= least).sum().float()
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer.training_step
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         start = time.perf_counter()
         loss = super().training_step(*args, **kwargs)
@@ -405,6 +413,7 @@ class GRPOTrainer(Trainer):
 
     # ---- What is logged -------------------------------------------------------------------------------------------
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer._add_notes
     def _add_notes(self, metrics: dict[str, float], mode: str) -> None:
         """Add what rewards logged, whose names may differ from rank to rank."""
         names = sorted(set(gather_object(list(metrics))))
@@ -412,6 +421,7 @@ class GRPOTrainer(Trainer):
             {name: (torch.tensor(metrics.get(name, 0.0)), torch.tensor(float(name in metrics))) for name in names}
         )
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer._count_tokens
     def _count_tokens(self) -> int:
         """Tokens read and drawn since the beginning of the run, by all ranks; kept in the trainer state, so that it
         resumes."""
@@ -419,6 +429,7 @@ class GRPOTrainer(Trainer):
         self.state.num_input_tokens_seen += int(new)
         return self.state.num_input_tokens_seen
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer._show_completions
     def _show_completions(self) -> None:
         """Show completions of all ranks, and write them to the run directory."""
         tables = gather_object(self.shown)
@@ -439,6 +450,7 @@ class GRPOTrainer(Trainer):
 
     # ---- Hooks of transformers.Trainer ----------------------------------------------------------------------------
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer.train
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         resume = resolve_resume(resume_from_checkpoint, self.args.output_dir)
         self._start_over()
@@ -460,6 +472,7 @@ class GRPOTrainer(Trainer):
         self.metrics["eval"].add({"loss": (loss * count, count)})  # the base class counts prompts, not completions
         return loss, None, None
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer.evaluation_loop
     def evaluation_loop(
         self,
         dataloader: DataLoader,
@@ -478,6 +491,7 @@ class GRPOTrainer(Trainer):
         with nullcontext() if _internal_call else all_or_nothing(output_dir or self.args.output_dir):
             super().save_model(output_dir, _internal_call)
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer._save_checkpoint
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self._count_tokens()
         checkpoint = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"

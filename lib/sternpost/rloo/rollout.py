@@ -33,6 +33,7 @@ class Rollout:
     def __len__(self) -> int:
         return len(self.completions)
 
+    # twin: sternpost.grpo.rollout.Rollout.part
     def part(self, rows: slice) -> "Rollout":
         """Some of the completions, with their scores as wide as the longest of them."""
         width = max(map(len, self.completions[rows]))
@@ -67,6 +68,7 @@ class MicroBatch:
     window: Window
 
 
+# twin: sternpost.grpo.rollout.rollout_of
 def rollout_of(trajectories: Sequence[Trajectory], advantages: Float[Tensor, "N"], mask_truncated: bool) -> Rollout:
     """Trajectories and what they are worth, on the device of the advantages."""
     device = advantages.device

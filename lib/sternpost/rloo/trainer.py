@@ -177,6 +177,7 @@ class RLOOTrainer(Trainer):
         self.per_generation = max(args.steps_per_generation, self.per_window)
         self._start_over()
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer._start_over
     def _start_over(self) -> None:
         """Forget what was generated and logged."""
         self.metrics = {"train": MetricBuffer(), "eval": MetricBuffer()}
@@ -188,11 +189,13 @@ class RLOOTrainer(Trainer):
 
     # ---- Data -----------------------------------------------------------------------------------------------------
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer.get_train_dataloader
     def get_train_dataloader(self) -> DataLoader:
         """Each batch is what is generated at a time; it comes once for every micro-batch that is made of it."""
         size = self._train_batch_size * self.per_generation
         return self._get_dataloader(self.train_dataset, "Training", size, self._get_train_sampler, is_training=True)
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer._get_train_sampler
     def _get_train_sampler(self, dataset: Any = None) -> GroupSampler:
         args, rows = self.args, len(self.train_dataset if dataset is None else dataset)
         prompts = self._train_batch_size * self.per_generation * args.world_size // args.num_generations
@@ -205,6 +208,7 @@ class RLOOTrainer(Trainer):
 
     # ---- Rolling out ----------------------------------------------------------------------------------------------
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer._prepare_inputs
     def _prepare_inputs(self, inputs: Any) -> Any:
         """Rows -> the micro-batch whose turn it is; completions are generated when there are none left."""
         if not self.model.training:
@@ -241,6 +245,7 @@ class RLOOTrainer(Trainer):
             for part, each in zip(known, worth, strict=True)
         ]
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer._sync
     def _sync(self) -> None:
         """Let the backend have the policy's weights, if they are others than last time."""
         now = (self.state.global_step, id(self.model))
@@ -283,6 +288,7 @@ class RLOOTrainer(Trainer):
         stop = frozenset({self.tokenizer.eos_token_id, self.tokenizer.pad_token_id} - {None})
         return sampling_of(args, stop, seed)
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer.with_known_scores
     def with_known_scores(self, part: Rollout, mode: str) -> Rollout:
         """With the log-probabilities under the old policy and the reference, where they are needed and not known."""
         on_policy = self.args.num_iterations == 1 and self.per_generation == self.per_window
@@ -300,6 +306,7 @@ class RLOOTrainer(Trainer):
 
     # ---- The loss -------------------------------------------------------------------------------------------------
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer.score
     def score(self, model: nn.Module, rollout: Rollout) -> tuple[Tensor, Tensor, TokenScores]:
         """`[N, C]` log-probability and entropy of each token, and all that the scorer said."""
         width = multiple_of(self.args.pad_to_multiple_of)
@@ -330,6 +337,7 @@ class RLOOTrainer(Trainer):
         self.metrics["train" if training else "eval"].add(found.shares, found.smallest, found.largest)
         return (loss, scores) if return_outputs else loss
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer.training_step
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         start = time.perf_counter()
         loss = super().training_step(*args, **kwargs)
@@ -341,6 +349,7 @@ class RLOOTrainer(Trainer):
 
     # ---- What is logged -------------------------------------------------------------------------------------------
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer._add_notes
     def _add_notes(self, metrics: dict[str, float], mode: str) -> None:
         """Add what rewards logged, whose names may differ from rank to rank."""
         names = sorted(set(gather_object(list(metrics))))
@@ -348,6 +357,7 @@ class RLOOTrainer(Trainer):
             {name: (torch.tensor(metrics.get(name, 0.0)), torch.tensor(float(name in metrics))) for name in names}
         )
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer._count_tokens
     def _count_tokens(self) -> int:
         """Tokens read and drawn since the beginning of the run, by all ranks; kept in the trainer state, so that it
         resumes."""
@@ -355,6 +365,7 @@ class RLOOTrainer(Trainer):
         self.state.num_input_tokens_seen += int(new)
         return self.state.num_input_tokens_seen
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer._show_completions
     def _show_completions(self) -> None:
         """Show completions of all ranks, and write them to the run directory."""
         tables = gather_object(self.shown)
@@ -375,6 +386,7 @@ class RLOOTrainer(Trainer):
 
     # ---- Hooks of transformers.Trainer ----------------------------------------------------------------------------
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer.train
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         resume = resolve_resume(resume_from_checkpoint, self.args.output_dir)
         self._start_over()
@@ -394,6 +406,7 @@ class RLOOTrainer(Trainer):
         self.metrics["eval"].add({"loss": (loss * count, count)})  # the base class counts prompts, not completions
         return loss, None, None
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer.evaluation_loop
     def evaluation_loop(
         self,
         dataloader: DataLoader,
@@ -412,6 +425,7 @@ class RLOOTrainer(Trainer):
         with nullcontext() if _internal_call else all_or_nothing(output_dir or self.args.output_dir):
             super().save_model(output_dir, _internal_call)
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer._save_checkpoint
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         self._count_tokens()
         checkpoint = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"

@@ -302,6 +302,7 @@ class SFTTrainer(Trainer):
             output.metrics[f"{metric_key_prefix}_num_tokens"] = self.state.num_input_tokens_seen
         return output
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer.log
     # twin: sternpost.dpo.trainer.DPOTrainer.log
     # twin: sternpost.reward.trainer.RewardTrainer.log
     # twin: sternpost.grpo.trainer.GRPOTrainer.log
@@ -311,6 +312,7 @@ class SFTTrainer(Trainer):
             logs.update(self.metrics["train"].flush(self.accelerator), num_tokens=tokens)
         super().log(logs, start_time)
 
+    # twin: sternpost.rloo.trainer.RLOOTrainer.save_model
     # twin: sternpost.dpo.trainer.DPOTrainer.save_model
     # twin: sternpost.reward.trainer.RewardTrainer.save_model
     # twin: sternpost.grpo.trainer.GRPOTrainer.save_model
