@@ -16,13 +16,18 @@ UPDATE_TOLERANCE = 2e-4
 """Of all trained weights together after some steps: a float32 weight near one moves in steps of 1e-7."""
 
 
-def relative(ours: float, peer: float) -> float:
-    return abs(ours - peer) / max(abs(peer), 1e-12)
+def relative(ours: float, peer: float, least: float = 1e-12) -> float:
+    return abs(ours - peer) / max(abs(peer), least)
 
 
-def check_equal(ours: Run, peer: Run, unlike: tuple[str, ...], differences: dict[str, list[float]]) -> None:
-    """Assert that every step has the same loss, gradient norm and metrics, and that both end at the same weights."""
-    loss = max(relative(a, b) for a, b in zip_longest(ours.losses, peer.losses, fillvalue=0.0))
+def check_equal(
+    ours: Run, peer: Run, unlike: tuple[str, ...], differences: dict[str, list[float]], least: float = 1e-12
+) -> None:
+    """Assert that every step has the same loss, gradient norm and metrics, and that both end at the same weights.
+
+    Losses are compared relative to what they are, or to the `least` that is large.
+    """
+    loss = max(relative(a, b, least) for a, b in zip_longest(ours.losses, peer.losses, fillvalue=0.0))
     norm = max(relative(a, b) for a, b in zip_longest(ours.grad_norms, peer.grad_norms, fillvalue=0.0))
     update = float((ours.change - peer.change).norm() / peer.change.norm())
     for kind, value in (("loss", loss), ("grad_norm", norm), ("update", update)):

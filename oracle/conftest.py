@@ -15,8 +15,10 @@ import pytest
 import torch
 import transformers
 
-ROOMS = ("sft", "dpo", "reward")
-pytest.register_assert_rewrite("oracle.compare", *(f"oracle.{room}.explained" for room in ROOMS))
+ROOMS = ("sft", "dpo", "reward", "grpo", "rloo")
+pytest.register_assert_rewrite(
+    "oracle.compare", "oracle.online", "oracle.online_proofs", *(f"oracle.{room}.explained" for room in ROOMS)
+)
 
 DIFFERENCES: dict[str, dict[str, list[float]]] = {room: {"loss": [], "grad_norm": [], "update": []} for room in ROOMS}
 

@@ -90,6 +90,7 @@ CONFIGS: dict[str, Callable[..., PreTrainedConfig]] = {
     "positions": lambda **kw: GPT2Config(
         n_embd=64, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **kw
     ),
+    "dropout": lambda **kw: GPT2Config(n_embd=64, n_layer=2, n_head=4, **kw),
 }  # fmt: skip
 """What the library must score: tied and untied heads, experts, capped and scaled logits, learned positions."""
 

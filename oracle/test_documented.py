@@ -6,13 +6,18 @@ import pytest
 
 from .compare import Difference
 from .dpo.explained import EXPLAINED as DPO
+from .grpo.explained import EXPLAINED as GRPO
 from .reward.explained import EXPLAINED as REWARD
+from .rloo.explained import EXPLAINED as RLOO
 from .sft.explained import EXPLAINED as SFT
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
 
-@pytest.mark.parametrize(("room", "explained"), [("SFT", SFT), ("DPO", DPO), ("Reward models", REWARD)])
+@pytest.mark.parametrize(
+    ("room", "explained"),
+    [("SFT", SFT), ("DPO", DPO), ("Reward models", REWARD), ("GRPO", GRPO), ("RLOO", RLOO)],
+)
 def test_differences_are_documented(room: str, explained: dict[str, Difference]) -> None:
     """The tables of differences in the documentation are those that are proven here, word for word."""
     _, _, section = PAGE.read_text(encoding="utf-8").partition(f"\n### {room}\n")

@@ -56,10 +56,10 @@ class Run:
 
 def make_trainer(
     library: str, room: str, case: Case, model: PreTrainedModel, rows: list[dict[str, Any]] | None = None,
-    options: dict[str, Any] | None = None, **kwargs: Any,
+    options: dict[str, Any] | None = None, source: Any = None, **kwargs: Any,
 ) -> Any:  # fmt: skip
-    """The library's trainer of this room, for the model and the rows of a case."""
-    module = LIBRARIES[library]
+    """The library's trainer of this room, for the model and the rows of a case; or the one that another source has."""
+    module = LIBRARIES[library] if source is None else source
     made = {**OPTIONS, **case.arguments(library), **(options or {})}
     config = LoraConfig(
         r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], lora_dropout=0.0,

@@ -1,0 +1,1 @@
+"""Cases and proofs of group-relative policy optimisation."""

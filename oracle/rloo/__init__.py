@@ -1,0 +1,1 @@
+"""Cases and proofs of REINFORCE leave-one-out."""
