@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 import sternpost
-from sternpost.cli import COMMANDS
+from sternpost.cli import COMMANDS, load
 from sternpost.cli.arguments import ALIASES
-from sternpost.cli.sft import COMMAND
 from sternpost.cli.training import own_options
 from sternpost.guard.extract import extract
 from sternpost.guard.facts import Fact, Snapshot
@@ -35,7 +34,7 @@ def resolve(path: str) -> object:
 
 def test_every_name_can_be_imported_and_none_is_missing(snapshot: Snapshot):
     """The lazy facade, the rooms and the demo, by their `__all__`."""
-    for module in ("sternpost", "sternpost.sft", "sternpost.demo"):
+    for module in ("sternpost", "sternpost.sft", "sternpost.grpo", "sternpost.demo", "sternpost.rewards"):
         stated = {path.rpartition(".")[2] for path in snapshot.names if path.rpartition(".")[0] == module}
         modules = {name for name in stated if snapshot.names[f"{module}.{name}"].kind == "module"}
         assert set(importlib.import_module(module).__all__) == stated - (modules - set(sternpost.__all__))
@@ -110,13 +109,14 @@ def test_promises_of_the_room(snapshot: Snapshot):
     assert {fact.name for fact in snapshot.owned("column", "sternpost.sft")} == columns | set(contract.OPTIONAL_COLUMNS)
 
 
-def test_commands_and_flags(snapshot: Snapshot):
-    """What the command line offers by its own account, aliases included."""
+@pytest.mark.parametrize("command", ["sft", "grpo"])
+def test_commands_and_flags(snapshot: Snapshot, command: str):
+    """What the command line offers by its own account, aliases and a command's further options included."""
     assert {fact.name for fact in snapshot.kind("command")} == set(COMMANDS)
-    options = {option.name: option for option in own_options(COMMAND)}
-    flags = {fact.name.removeprefix("--") for fact in snapshot.owned("flag", "sternpost:sft")}
+    options = {option.name: option for option in own_options(load(command).COMMAND)}
+    flags = {fact.name.removeprefix("--") for fact in snapshot.owned("flag", f"sternpost:{command}")}
     assert flags == set(options) | {short for short, name in ALIASES.items() if name in options}
-    for fact in snapshot.owned("flag", "sternpost:sft"):
+    for fact in snapshot.owned("flag", f"sternpost:{command}"):
         owner, _, name = (fact.get("field") or "").rpartition(".")
         assert ("field", owner, name) in snapshot.by_key
         choices = {ast.literal_eval(choice.name) for choice in snapshot.owned("choice", f"{owner}.{name}")}
