@@ -42,6 +42,7 @@ SHARED_SHAPE = {"hidden_size": 512, "intermediate_size": 2048, "num_attention_he
 
 FIXED_ROWS, FIXED_TOKENS = 64, 512
 PAIRS = 16
+PROMPTS = 16
 CONVERSATIONS = 5_000
 VARLEN_CONVERSATIONS = 40
 
@@ -91,6 +92,8 @@ def write(root: Path) -> None:
         "masked": [fixed_row(ids, index, learned=0.5) for index in range(FIXED_ROWS)],
         "pairs": [pair(tokenizer, ids, index, prompt=256, answer=256) for index in range(PAIRS)],
         "long_pairs": [pair(tokenizer, ids, index, prompt=768, answer=256) for index in range(PAIRS)],
+        "prompts_128": [prompt(tokenizer, ids, index, 128) for index in range(PROMPTS)],
+        "prompts_512": [prompt(tokenizer, ids, index, 512) for index in range(PROMPTS)],
         "conversations": conversations(text, CONVERSATIONS, seed=5, median_characters=700),
         "varlen": conversations(text, VARLEN_CONVERSATIONS, seed=1, median_characters=500),
     }
@@ -165,6 +168,11 @@ def pair(tokenizer: Any, ids: list[int], index: int, prompt: int, answer: int) -
     ends = (start, start + prompt, start + prompt + answer, start + prompt + 2 * answer)
     texts = [tokenizer.decode(ids[first:last]) for first, last in itertools.pairwise(ends)]
     return dict(zip(("prompt", "chosen", "rejected"), texts, strict=True))
+
+
+def prompt(tokenizer: Any, ids: list[int], index: int, length: int) -> dict[str, str]:
+    """A prompt of about this many tokens."""
+    return {"prompt": tokenizer.decode(ids[index * length : (index + 1) * length])}
 
 
 def conversations(text: str, count: int, seed: int, median_characters: int) -> list[dict[str, Any]]:

@@ -13,6 +13,9 @@ TOLERANCES = {
     "dpo": {"best": 1e-4, "default": 2e-2, "bfloat16": 2e-2},
     "reward": {"best": 1e-5, "default": 2e-2, "bfloat16": 2e-2},
 }
+ONLINE_TOLERANCES = {"same": 1e-4, "best": 1e-2, "default": 1e-2, "bfloat16": 1e-2}
+"""Relative difference that is accepted online: of gradient norms when both libraries drew by the same random numbers,
+else of the mean entropy of what was drawn from."""
 """Relative difference of the losses that is accepted, by method. By default the libraries may compute in different
 dtypes. DPO's loss of about 0.7 is made of differences between sums of 256 log-probabilities, about -2700, which the
 peer adds up in float32: a step of that is 2.4e-4, times beta = 0.1 and four sums."""
@@ -40,6 +43,11 @@ def judge(row: Row, found: dict[str, Found]) -> dict[str, Any]:
     if row.default_must is not None:
         verdict["default_must"] = row.default_must
         passed = passed and verdict["ratio_default"] >= row.default_must
+    if row.kind == "online":
+        timed = {variant: runs for variant, runs in found.items() if variant != "same"}
+        verdict["memory"] = {variant: memory(runs) for variant, runs in timed.items()}
+        verdict["difference"] = {variant: online_difference(variant, runs) for variant, runs in found.items()}
+        verdict["generating"] = {variant: generating(runs) for variant, runs in timed.items()}
     if row.kind == "train":
         verdict["memory"] = {variant: memory(runs) for variant, runs in found.items()}
         verdict["loss_difference"] = {variant: loss_difference(runs) for variant, runs in found.items()}
@@ -79,10 +87,33 @@ def loss_difference(runs: Found) -> float:
     return abs(mean_loss(peer) - mean_loss(ours)) / mean_loss(peer)
 
 
+def online_difference(variant: str, runs: Found) -> float:
+    """Largest relative difference between the libraries, see `ONLINE_TOLERANCES`."""
+    peer, ours = runs[PEER][0], runs[OURS][0]
+    if variant == "same":
+        pairs = zip(peer["grad_norms"], ours["grad_norms"], strict=True)
+        return max(abs(a - b) / abs(a) for a, b in pairs)
+    a, b = (sum(run["entropies"]) / len(run["entropies"]) for run in (peer, ours))
+    return abs(a - b) / a
+
+
+def generating(runs: Found) -> dict[str, float]:
+    """Median share of a step that is generation."""
+    return {library: round(median(run["generating"] for run in of), 2) for library, of in runs.items()}
+
+
 def differences(row: Row, variant: str, runs: Found) -> list[str]:
     """Why the two libraries did not do the same work, so that their times cannot be compared."""
     peer, ours = runs[PEER][0], runs[OURS][0]
     found = []
+    if row.kind == "online":
+        difference = online_difference(variant, runs)
+        if not difference <= ONLINE_TOLERANCES[variant]:
+            found.append(f"{variant}: {'gradients' if variant == 'same' else 'entropies'} differ by {difference:.1e}")
+        if variant == "same" and peer["completions"] != ours["completions"]:
+            found.append("same: the same random numbers drew other completions")
+        if variant != "default" and peer["bf16"] != ours["bf16"]:
+            found.append(f"{variant}: different dtypes")
     if row.kind == "train":
         difference = loss_difference(runs)
         if not difference <= TOLERANCES[row.method][variant]:

@@ -76,6 +76,8 @@ CLASSES = {
     "sft": ("SFTConfig", "SFTTrainer", "AutoModelForCausalLM"),
     "dpo": ("DPOConfig", "DPOTrainer", "AutoModelForCausalLM"),
     "reward": ("RewardConfig", "RewardTrainer", "AutoModelForSequenceClassification"),
+    "grpo": ("GRPOConfig", "GRPOTrainer", "AutoModelForCausalLM"),
+    "rloo": ("RLOOConfig", "RLOOTrainer", "AutoModelForCausalLM"),
 }
 """Method -> options and trainer in both libraries, and the model in transformers."""
 
@@ -102,6 +104,12 @@ def count_learned(examples: list[dict[str, Any]], batch: dict[str, Any]) -> int:
     if "labels" in batch:
         return int((batch["labels"][:, 1:] != -100).sum())
     return int(batch["completion_mask"].sum()) if "completion_mask" in batch else len(examples)
+
+
+def used(before: float) -> dict[str, float]:
+    """Memory of what was done since it was this and the peak was reset."""
+    peak = peak_mib()
+    return {"before_mib": before, "peak_mib": peak, "growth_mib": peak - before}
 
 
 def train(spec: dict[str, Any], folder: str) -> dict[str, Any]:
@@ -133,16 +141,14 @@ def train(spec: dict[str, Any], folder: str) -> dict[str, Any]:
     before = resident_mib()
     reset_peak()
     trainer.train()
-    peak = peak_mib()
+    memory = used(before)
     logs = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
     warm = slice(1, len(clock.seconds))  # the first step allocates the optimizer's state and fills caches
     return {
         "seconds": statistics.median(clock.seconds[warm]),
         "cpu_seconds": statistics.median(clock.cpu[warm]),
         "tokens_per_second": sum(tokens[warm]) / sum(clock.seconds[warm]),
-        "before_mib": before,
-        "peak_mib": peak,
-        "growth_mib": peak - before,
+        **memory,
         "losses": [entry["loss"] for entry in logs],
         "grad_norms": [entry["grad_norm"] for entry in logs],
         "learned": learned[: len(clock.seconds)],
@@ -177,13 +183,13 @@ def prepare(spec: dict[str, Any], folder: str) -> dict[str, Any]:
     }
 
 
-KINDS = {"train": train, "prepare": prepare}
-
-
 def main() -> None:
+    from online import online
+
+    kinds = {"train": train, "prepare": prepare, "online": online}
     spec = json.loads(sys.argv[1])
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        print("MEASURED " + json.dumps(KINDS[spec["kind"]](spec, folder)))
+        print("MEASURED " + json.dumps(kinds[spec["kind"]](spec, folder)))
 
 
 if __name__ == "__main__":

@@ -17,16 +17,16 @@ class Row:
 
     name: str
     what: str
-    kind: Literal["import", "command", "prepare", "train"]
+    kind: Literal["import", "command", "prepare", "train", "online"]
     must: float
     """Least ratio; for memory the largest; for the row `import` the most seconds."""
     aim: float
-    metric: Literal["seconds", "tokens_per_second", "growth_mib", "peak_mib"] = "seconds"
+    metric: Literal["seconds", "tokens_per_second", "generated_per_second", "growth_mib", "peak_mib"] = "seconds"
     default_must: float | None = None
     """Least ratio between the libraries' own defaults."""
     statement: str = ""
     """What a fresh interpreter runs, or the arguments of the command."""
-    method: Literal["sft", "dpo", "reward"] = "sft"
+    method: Literal["sft", "dpo", "reward", "grpo", "rloo"] = "sft"
     model: str = "small"
     rows: str = "fixed"
     count: int | None = None
@@ -37,6 +37,10 @@ class Row:
     peer_best: dict[str, Any] = field(default_factory=dict)
     """What makes the peer faster still and has no meaning for us."""
     cores: int = 1
+    ends: float = 0.0
+    """Probability with which a completion ends at each token; 0 leaves it as random weights have it: almost never."""
+    onednn: tuple[str, ...] = (PEER, OURS)
+    """Libraries that oneDNN's float32 products make faster in this row, where they are fast at all."""
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -216,5 +220,91 @@ REWARD_ROWS = (
 )
 """Pairs that are too long are dropped from reward modelling, so none is."""
 
-GROUPS = {"sft": ROWS, "dpo": DPO_ROWS, "reward": REWARD_ROWS}
+GROUP_OF_8 = {
+    "per_device_train_batch_size": 8,
+    "num_generations": 8,
+    "max_completion_length": 64,
+    "max_steps": 3,
+    "shuffle_dataset": False,
+}
+"""One prompt, eight completions of 64 tokens, one update."""
+
+ONLINE_ROWS = (
+    Row(
+        "gen",
+        "2 prompts of 128 tokens, 8 completions of 64 tokens each: tokens per second of generation alone",
+        "online",
+        must=1.5,
+        aim=2.5,
+        default_must=2.4,
+        metric="generated_per_second",
+        method="grpo",
+        rows="prompts_128",
+        best=GROUP_OF_8 | FULL_PRECISION | {"per_device_train_batch_size": 16},
+        default=GROUP_OF_8 | {"per_device_train_batch_size": 16},
+        onednn=(OURS,),
+    ),
+    Row(
+        "grpo-p128",
+        "GRPO, a prompt of 128 tokens, 8 completions of 64 tokens: seconds of a step",
+        "online",
+        must=1.7,
+        aim=2.5,
+        default_must=2.5,
+        method="grpo",
+        rows="prompts_128",
+        best=GROUP_OF_8 | FULL_PRECISION,
+        default=GROUP_OF_8,
+        bfloat16=GROUP_OF_8 | HALF_PRECISION,
+    ),
+    Row(
+        "grpo-p512",
+        "`grpo-p128` with a prompt of 512 tokens",
+        "online",
+        must=3.3,
+        aim=5,
+        method="grpo",
+        rows="prompts_512",
+        best=GROUP_OF_8 | FULL_PRECISION,
+    ),
+    Row(
+        "grpo-p512-mem",
+        "`grpo-p512`: peak of resident memory",
+        "online",
+        must=0.4,
+        aim=0.25,
+        metric="peak_mib",
+        method="grpo",
+        rows="prompts_512",
+        best=GROUP_OF_8 | FULL_PRECISION,
+    ),
+    Row(
+        "grpo-eos",
+        "`grpo-p128` with completions of at most 192 tokens that end at each token with probability 0.01",
+        "online",
+        must=1.7,
+        aim=2.5,
+        metric="tokens_per_second",
+        method="grpo",
+        rows="prompts_128",
+        best=GROUP_OF_8 | FULL_PRECISION | {"max_completion_length": 192},
+        ends=0.01,
+    ),
+    Row(
+        "rloo-p128",
+        "RLOO with a reference, 2 prompts of 128 tokens, 8 completions of 128 tokens each",
+        "online",
+        must=1.7,
+        aim=2.5,
+        method="rloo",
+        rows="prompts_128",
+        best=GROUP_OF_8
+        | FULL_PRECISION
+        | {"gradient_accumulation_steps": 2, "max_completion_length": 128, "beta": 0.05},
+    ),
+)
+"""What a completion is, is decided by chance, so a run in which both libraries draw by the same random numbers comes
+before those that are timed: same completions, same gradients."""
+
+GROUPS = {"sft": ROWS, "dpo": DPO_ROWS, "reward": REWARD_ROWS, "online": ONLINE_ROWS}
 """`python benchmarks/run.py GROUP` -> its rows."""

@@ -62,9 +62,11 @@ class Runner:
         return seconds, done.stdout
 
     def spec(self, row: Row, library: str, variant: str) -> dict[str, Any]:
-        """What measure.py is told."""
+        """What measure.py is told. `same` is `best`, with completions drawn by the same random numbers."""
+        same = variant == "same"
+        variant = "best" if same else variant
         options = dict(row.options(library, variant))
-        if self.quick and row.kind == "train":
+        if same or (self.quick and row.kind in ("train", "online")):
             options["max_steps"] = 2
         return {
             "kind": row.kind,
@@ -73,7 +75,9 @@ class Runner:
             "model": self.assets.model(row.model),
             "rows": self.assets.rows(row.rows),
             "count": 500 if self.quick else row.count,
-            "onednn": variant == "best" and self.products["onednn_is_best"],
+            "onednn": variant == "best" and self.products["onednn_is_best"] and library in row.onednn,
+            "ends": row.ends,
+            "same_draws": same,
             "options": options,
         }
 
@@ -91,7 +95,7 @@ class Runner:
         key = json.dumps([row.statement, *(self.spec(row, library, variant) for library in (PEER, OURS))])
         if key not in self.kept:
             found: Found = {PEER: [], OURS: []}
-            for turn in range(-1 if row.statement else 0, self.rounds):
+            for turn in range(-1 if row.statement else 0, 1 if variant == "same" else self.rounds):
                 for library, results in found.items():
                     result = self.once(row, library, variant)
                     if turn >= 0:
@@ -145,6 +149,8 @@ def main() -> int:
             continue
         load = os.getloadavg()[0]
         found = {variant: runner.measure(row, variant) for variant in row.variants}
+        if row.kind == "online":
+            found["same"] = runner.measure(row, "same")
         verdicts.append(judge(row, found) | {"rounds": args.rounds, "load_before": round(load, 1)})
         print("BENCH " + json.dumps(verdicts[-1]), flush=True)
     about = machine() | {"cores": args.cores, "realtime": realtime, "quick": args.quick}

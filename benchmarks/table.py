@@ -8,7 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-UNITS = {"seconds": "s", "tokens_per_second": "tokens/s", "growth_mib": "MiB", "peak_mib": "MiB"}
+UNITS = {
+    "seconds": "s",
+    "tokens_per_second": "tokens/s",
+    "generated_per_second": "tokens/s",
+    "growth_mib": "MiB",
+    "peak_mib": "MiB",
+}
 PACKAGES = ("sternpost", "trl", "torch", "transformers", "datasets", "tokenizers", "accelerate")
 
 

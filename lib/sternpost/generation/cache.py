@@ -18,6 +18,8 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 FIRST_PLACES = 128
 """Tokens of a completion that there is memory for at first."""
+STRIDE = 32
+"""Places are shown by so many at a time: kernels are made for each shape, and a new one at every token costs more."""
 
 
 class Rows:
@@ -159,6 +161,7 @@ class SlotCache(Cache):
         width = max(self.lengths) + 1
         if width > self.places:
             self.places = min(2 * self.places, self.longest)
+        width = min(-(-width // STRIDE) * STRIDE, self.places)
         lengths = self.tensor(self.lengths)
         alike = len(set(self.lengths)) == 1  # then one slice is written, not scattered places
         rows = slice(0, len(lengths)) if alike else torch.arange(len(lengths), device=self.device)
