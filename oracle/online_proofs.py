@@ -11,7 +11,7 @@ from . import models
 from .compare import METRIC_TOLERANCE, TOLERANCE, UPDATE_TOLERANCE
 from .online import OnlineCase, OnlineRun, judge, run, trainer
 
-BASE: dict[str, dict[str, Any]] = {"GRPO": {"loss_type": "grpo"}, "RLOO": {"beta": 0.0}}
+BASE: dict[str, dict[str, Any]] = {"GRPO": {"loss_type": "grpo"}, "RLOO": {"beta": 0.0, "learning_rate": 0.002}}
 """Without a reference, and with losses that do not depend on how completions are split into micro-batches."""
 PARTS: dict[str, Any] = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4}
 STILL: dict[str, Any] = {"learning_rate": 0.0}
@@ -102,12 +102,13 @@ def evaluations(room: str) -> None:
         evaluating.compute_loss = keeping
         logged[library] = evaluating.evaluate()
     assert losses["trl"] != near(losses["sternpost"])  # the peer evaluates in another order
-    assert logged["sternpost"]["eval_loss"] == near(sum(losses["sternpost"]) / 3) == near(losses["one"][0])
+    assert logged["sternpost"]["eval_loss"] == near(sum(losses["sternpost"]) / 3)
+    assert logged["sternpost"]["eval_loss"] == near(losses["one"][0])
     first, second, last = losses["trl"]
     assert logged["trl"]["eval_loss"] == near((8 * first + 8 * second + 4 * last) / 20)  # 12 prompts: 8 + 4
-    for name in ("eval_kl", "eval_entropy", "eval_reward_std", "eval_completions/min_length"):
+    for name in ("eval_kl", "eval_entropy", "eval_completions/min_length", "eval_completions/mean_terminated_length"):
         assert logged["sternpost"][name] == pytest.approx(logged["one"][name], **METRIC_TOLERANCE)
-    assert logged["trl"]["eval_reward_std"] != near(logged["one"]["eval_reward_std"], 1e-3)
+    assert logged["trl"]["eval_completions/min_length"] > logged["one"]["eval_completions/min_length"]
 
 
 def reward_models_of_text(room: str) -> None:
@@ -146,7 +147,7 @@ def adapter_that_is_followed(room: str) -> None:
         run("trl", room, made)
     ours = run("sternpost", room, made)
     assert [step["kl"] for step in ours.metrics] == near([0.0] * 3)  # the reference is the policy in every step
-    assert run("sternpost", room, made, sync_ref_model=False).metrics[2]["kl"] > 1e-5
+    assert run("sternpost", room, made, sync_ref_model=False).metrics[2]["kl"] != near(0.0)
 
 
 def equal_rewards(room: str) -> None:

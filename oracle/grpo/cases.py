@@ -159,6 +159,9 @@ ENTROPY = {
     "adaptive entropy, above the target": case(
         TWICE | {"use_adaptive_entropy": True, "entropy_coef": 0.2, "entropy_target": 1.0, "entropy_coef_delta": 0.05}
     ),
+    "adaptive entropy of a fifth of the tokens": case(
+        TWICE | {"use_adaptive_entropy": True, "entropy_target": 5.63, "top_entropy_quantile": 0.2}
+    ),
     "adaptive entropy, at the bounds": case(
         TWICE | {"use_adaptive_entropy": True, "entropy_coef": 0.1, "entropy_target": 5.8, "entropy_coef_max": 0.11}
     ),

@@ -71,16 +71,6 @@ def entropy_bonus_of_an_optimizer_step() -> None:
     assert peer.losses[0] != near(ours.losses[0])
 
 
-def adaptive_entropy_of_all_tokens() -> None:
-    adaptive = {"use_adaptive_entropy": True, "entropy_coef": 0.5, "entropy_coef_delta": 0.01}
-    some = {"top_entropy_quantile": 0.2}
-    mean = run("trl", case(STILL | {"max_steps": 1})).metrics[0]["entropy"]
-    made = case(STILL | some | adaptive | {"entropy_target": mean + 1e-3, "max_steps": 1})
-    assert run("sternpost", made).metrics[0]["entropy_coef"] == near(0.51)
-    assert run("trl", made).metrics[0]["entropy_coef"] == near(0.49)
-    assert run("trl", made, top_entropy_quantile=1.0).metrics[0]["entropy_coef"] == near(0.51)
-
-
 def policy_losses() -> None:
     made = case(loss("dapo", entropy_coef=0.1) | STILL, rewards=("variety",))
     ours, peer = run("sternpost", made, **PARTS), run("trl", made, **PARTS)
@@ -183,11 +173,6 @@ EXPLAINED = {
         "micro-batches, which weighs tokens of short completions more.",
         entropy_bonus_of_an_optimizer_step,
     ),
-    "adaptive entropy with `top_entropy_quantile`": Difference(
-        "The target is for the entropy of all tokens, which is what `entropy` logs. TRL compares the mean of those "
-        "with the highest entropy.",
-        adaptive_entropy_of_all_tokens,
-    ),
     "`policy_loss` under accumulation": Difference(
         "It is the loss of the optimizer step without the entropy bonus. For averages over tokens TRL logs it divided "
         "by the number of micro-batches. The other losses agree.",
@@ -244,7 +229,7 @@ EXPLAINED = {
     "evaluation of GRPO": Difference(
         "Loss and metrics are means over all completions, or tokens. TRL takes the means of those of the batches, in "
         "another order of the prompts, and its `eval_loss` weighs the last batch as if there were as many completions "
-        "as prompts.",
+        "as prompts. Spreads of rewards are means of those of the batches in both.",
         partial(online_proofs.evaluations, "GRPO"),
     ),
     "reward models of running text": Difference(

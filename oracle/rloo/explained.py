@@ -92,7 +92,7 @@ EXPLAINED = {
     "evaluation of RLOO": Difference(
         "Loss and metrics are means over all completions, or tokens. TRL takes the means of those of the batches, in "
         "another order of the prompts, and its `eval_loss` weighs the last batch as if there were as many completions "
-        "as prompts.",
+        "as prompts. Spreads of rewards are means of those of the batches in both.",
         partial(online_proofs.evaluations, "RLOO"),
     ),
     "reward models of running text in RLOO": Difference(
