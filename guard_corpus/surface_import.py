@@ -1,6 +1,8 @@
 """What importing a package says: run by `surface_measure.py` in an environment that can import it.
 
-    python surface_import.py PACKAGE MODULE...   -> JSON: module -> name -> {"kind", "fields": {name: default}}
+    python surface_import.py PACKAGE MODULE...   -> JSON: module -> name -> {"kind", "fields": {name: default}, "made"}
+
+"made" holds what the fields are once an instance is made with as few arguments as it takes: `given` are those.
 
 Names that cannot be imported there (a library that has moved on) are given with their error.
 """
@@ -22,11 +24,34 @@ def default_of(field: dataclasses.Field) -> str | None:
     return None
 
 
+TRIES = (
+    {},
+    {"output_dir": "."},
+    {"use_cpu": True},
+    {"use_cpu": True, "output_dir": "."},
+    {"use_cpu": True, "output_dir": ".", "bf16": False, "report_to": "none"},
+)
+"""Arguments without which some configurations cannot be made on a machine without a GPU."""
+
+
+def made(thing: type) -> dict:
+    """The fields of an instance; nothing if none can be made."""
+    for arguments in TRIES:
+        try:
+            instance = thing(**arguments)
+        except BaseException:
+            continue
+        names = [field.name for field in dataclasses.fields(thing) if not field.name.startswith("_")]
+        values = {name: getattr(instance, name, None) for name in names}
+        return {"given": sorted(arguments), "values": {n: repr(getattr(v, "value", v)) for n, v in values.items()}}
+    return {}
+
+
 def described(thing: object) -> dict:
     if inspect.isclass(thing):
         fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
         own = {field.name: default_of(field) for field in fields if not field.name.startswith("_")}
-        return {"kind": "class", "fields": own}
+        return {"kind": "class", "fields": own, "made": made(thing) if fields else {}}
     if inspect.ismodule(thing):
         return {"kind": "module"}
     return {"kind": "function" if callable(thing) else "constant"}

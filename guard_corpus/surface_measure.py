@@ -78,6 +78,7 @@ def compare(version: str, real: dict, snapshot: Snapshot, table: Table) -> None:
             home = snapshot.home(f"{module}.{name}")
             if home is not None and snapshot.names[home].kind == "class":
                 compare_fields(f"{version} {home}", said["fields"], snapshot, home, table)
+                compare_made(f"{version} {home}", said.get("made") or {}, snapshot, home, table)
         static = {name for name, fact in stated.items() if fact.get("tier") != "internal" and fact.kind != "module"}
         for name in static - set(names) if names and "" not in names else ():
             if not name.startswith("_"):
@@ -103,6 +104,17 @@ def compare_fields(subject: str, real: dict, snapshot: Snapshot, home: str, tabl
         table.add("defaults", f"{subject}.{name}", agree(text, default), f"{text} is {default}")
     for name in overridden.keys() - real.keys():
         table.add("fields", f"{subject}.{name}", False, "does not exist")
+
+
+def compare_made(subject: str, made: dict, snapshot: Snapshot, home: str, table: Table) -> None:
+    """What the constructor leaves, with nothing given but what a machine without a GPU needs."""
+    for fact in snapshot.owned("field", home) if made else ():
+        if fact.name in made["given"] or fact.name not in made["values"] or fact.get("init") == "no":
+            continue
+        text = fact.get("settled") or fact.get("default")
+        real = made["values"][fact.name]
+        agrees = None if text == "?" else agree(text, real)
+        table.add("effective", f"{subject}.{fact.name}", agrees, f"{text} is {real}")
 
 
 def agree(stated: str | None, real: str | None) -> bool | None:

@@ -67,6 +67,22 @@ def test_the_newest_release_is_the_baseline(project: Path, capsys: pytest.Captur
     assert "since 1.10.0" in capsys.readouterr().out
 
 
+def test_a_tree_can_be_asked_for_as_a_version(project: Path, capsys: pytest.CaptureFixture[str]):
+    """Whether it may be released as that, whatever pyproject.toml says; `freeze` asks the same."""
+    main(["freeze", "1.0.0"])
+    (project / "lib/a.py").write_text("class C: ...\ndef f(a=1): ...\n\ndef g(): ...\n")
+    (project / "lib/__init__.py").write_text("from .a import C, f, g\n__all__ = ['C', 'f', 'g']")
+    main(["snapshot"])
+    capsys.readouterr()
+    assert main(["check", "--as", "1.1.0"]) == 0
+    assert main(["check", "--as", "1.0.1"]) == 1
+    assert "1.0.1 is a patch release after 1.0.0; the changes need a minor one." in capsys.readouterr().out
+    assert main(["freeze", "1.0.1"]) == 1
+    assert "the changes need a minor one" in capsys.readouterr().err
+    assert main(["freeze", "1.1.0"]) == 0
+    assert main(["check", "--as", "soon"]) == 2
+
+
 def test_freeze_refuses(project: Path, capsys: pytest.CaptureFixture[str]):
     """What is frozen stays, what is stale or broken is not promised, and a version is a version."""
     assert main(["freeze", "1.0.0"]) == 0

@@ -63,8 +63,8 @@ class Verdict:
         return BROKEN if self.breaks or self.stale or self.entries or self.release or self.overdue else OK
 
 
-def check(settings: Settings, today: date | None = None) -> Verdict:
-    """Compare the tree with the newest frozen snapshot.
+def check(settings: Settings, today: date | None = None, asked: str | None = None) -> Verdict:
+    """Compare the tree with the newest frozen snapshot, to be released as `asked`, or as pyproject.toml says.
 
     Raises:
         GuardError: nothing is frozen yet.
@@ -79,7 +79,7 @@ def check(settings: Settings, today: date | None = None) -> Verdict:
         )
     old, new = load(baseline, settings), extract(settings)
     allowances = read_allowances(settings.exceptions, settings.shown(settings.exceptions))
-    version = version_of(settings)
+    version = asked or version_of(settings)
     findings = judge(compare(old, new, version))
     standing, allowed, entries = apply(findings, allowances, today or date.today(), version)
     verdict = Verdict(

@@ -3,8 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .scan import command as scan_command
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 _FORMATS = ("text", "json", "markdown", "sarif", "github", "html")
 """Those of `report.FORMATS`, which is loaded only to write one."""
@@ -40,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     snapshot.set_defaults(run=_snapshot)
     check = commands.add_parser("check", help="compare this tree with the newest frozen snapshot")
     _add_format(check)
+    check.add_argument("--as", dest="asked", metavar="VERSION", help="may this tree be released as VERSION?")
     witness = "run a consumer of each break on the last release (or on PATH, a wheel or folder of it) and on this tree"
     check.add_argument("--witness", nargs="?", const=True, metavar="PATH", help=witness)
     check.set_defaults(run=_check)
@@ -98,7 +103,8 @@ def _check(arguments: argparse.Namespace) -> int:
     from .settings import find_settings
 
     settings = find_settings(arguments.package, arguments.snapshots)
-    verdict = check(settings)
+    asked = str(_version(arguments.asked)) if arguments.asked else None
+    verdict = check(settings, asked=asked)
     if arguments.witness:
         from .witness import with_witnesses
 
@@ -114,6 +120,17 @@ def _diff(arguments: argparse.Namespace) -> int:
     verdict = diff(read_version(arguments.old), read_version(arguments.new))
     sys.stdout.write(FORMATS[arguments.format](verdict).rstrip("\n") + "\n")
     return verdict.code
+
+
+def _version(text: str) -> "Version":
+    from packaging.version import InvalidVersion, Version
+
+    from .check import GuardError
+
+    try:
+        return Version(text)
+    except InvalidVersion:
+        raise GuardError(f"`{text}` is no version. Give one like 0.1.0.") from None
 
 
 def _twins(arguments: argparse.Namespace) -> int:
@@ -136,18 +153,14 @@ def _promotions(arguments: argparse.Namespace) -> int:
 
 
 def _freeze(arguments: argparse.Namespace) -> int:
-    """Refuses what would freeze something else than this tree, or change what is frozen."""
-    from packaging.version import InvalidVersion, Version
-
-    from .check import GuardError, staleness
+    """Refuses what would freeze something else than this tree, or change what is frozen, or break what is promised."""
+    from .check import GuardError, check, newest_frozen, staleness
     from .extract import extract
     from .fragments import overdue
+    from .report import as_text
     from .settings import find_settings
 
-    try:
-        version = str(Version(arguments.version))
-    except InvalidVersion:
-        raise GuardError(f"`{arguments.version}` is no version. Give one like 0.1.0.") from None
+    version = str(_version(arguments.version))
     settings = find_settings(arguments.package, arguments.snapshots)
     target = settings.snapshots / f"{version}.txt"
     if target.exists():
@@ -162,6 +175,9 @@ def _freeze(arguments: argparse.Namespace) -> int:
     if (stale := staleness(settings, snapshot)) is not None:
         print(f"guard: {stale}", file=sys.stderr)
         return 1
+    if newest_frozen(settings.snapshots) is not None and (verdict := check(settings, asked=version)).code:
+        print(as_text(verdict), file=sys.stderr, end="")
+        return verdict.code
     target.write_text(settings.next.read_text(encoding="utf-8"), encoding="utf-8", newline="\n")
     print(f"guard: {settings.shown(target)} is the promise of {version} from now on")
     return 0

@@ -55,7 +55,7 @@ class ObjectDiff:
 
     def _lost_names(self) -> Iterator[Change]:
         """One change per lost object: other paths that it had go with it, and a module takes along what it held."""
-        lost = [fact for path, fact in self.old.names.items() if path not in self.new.names]
+        lost = [f for path, f in self.old.names.items() if path not in self.new.names and not self._may_be_made(path)]
         homes = {fact.owner for fact in lost}
         for fact in lost:
             home = self.old.home(fact.owner)
@@ -69,6 +69,11 @@ class ObjectDiff:
             now = self.new.names[self.renamed[fact.owner]] if op == "renamed" else self._survivor(fact)
             near = self._near(fact.owner.rpartition(".")[0])
             yield Change(op, fact.kind, fact, now, near=near, also=tuple(sorted(also)))
+
+    def _may_be_made(self, path: str) -> bool:
+        """Whether the module of a lost name now makes names that cannot be read."""
+        module = self.new.names.get(path.rpartition(".")[0])
+        return module is not None and module.get("dynamic") is not None
 
     def _survivor(self, fact: Fact) -> Fact | None:
         """Another public path under which a lost name can still be imported."""

@@ -1,5 +1,6 @@
 """Which names are public, and under which of its paths an object is kept."""
 
+import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from keyword import iskeyword
 import griffe
 
 from .facts import CONTRACT, EXPERIMENTAL, INTERNAL, LEGACY, STABLE
-from .resolve import Definition, External, Resolver
+from .resolve import Definition, External, Resolver, wildcards
 from .settings import Settings
 from .values import literal
 
@@ -47,9 +48,8 @@ def public_exports(resolver: Resolver, settings: Settings) -> list[Export]:
     for module_path in public_modules(resolver, settings):
         module = resolver.tree.module(module_path)
         if module is not None:
-            paths |= {
-                f"{module_path}.{name}": resolver.member(module, name) for name in exported_names(resolver, module)
-            }
+            names = {*exported_names(resolver, module), *served_names(resolver, module)}
+            paths |= {f"{module_path}.{name}": resolver.member(module, name) for name in sorted(names)}
     tiers = {path: settings.tier(path) for path in paths}
     for path, found in _internal(resolver) if settings.internal else ():
         if path not in paths:
@@ -72,7 +72,8 @@ def _internal(resolver: Resolver) -> Iterator[tuple[str, Definition | External |
     """Whatever else can be imported: private names and modules, and what modules import for themselves."""
     for path in resolver.tree.files:
         module = resolver.tree.module(path)
-        for name in module.members if module is not None else ():
+        starred = _starred(resolver, module) if module is not None else set()
+        for name in (*module.members, *sorted(starred)) if module is not None else ():
             if module is None or not name.isidentifier() or name.startswith("__") or name == "_import_structure":
                 continue
             found = resolver.member(module, name)
@@ -101,7 +102,45 @@ def exported_names(resolver: Resolver, module: griffe.Module) -> list[str]:
         )
         if not name.startswith("_") and name.isidentifier() and inside:
             names.append(name)
-    return sorted(names)
+    starred = _starred(resolver, module) if module.is_init_module else ()
+    return sorted({*names, *(n for n in starred if not isinstance(resolver.member(module, n), External | None))})
+
+
+def _starred(resolver: Resolver, module: griffe.Module) -> set[str]:
+    """Names that `from .module import *` brings in, from modules of this package."""
+    names: set[str] = set()
+    ahead = list(wildcards(module))
+    for source in ahead:  # grows while it is walked
+        other = resolver.tree.module(source)
+        if other is not None and other.exports is not None:
+            names |= _declared(resolver, other, frozenset())
+        elif other is not None:
+            names |= {name for name in other.members if name.isidentifier() and not name.startswith("_")}
+            ahead += [further for further in wildcards(other) if further not in ahead]
+    return names
+
+
+def served_names(resolver: Resolver, module: griffe.Module) -> set[str]:
+    """Names that a module `__getattr__` asks for by text: `if name == "old": ...`, as shims for moved names do."""
+    names: set[str] = set()
+    for compare in ast.walk(_getattr(resolver, module) or ast.Pass()):
+        if isinstance(compare, ast.Compare) and len(compare.ops) == 1:
+            right = compare.comparators[0]
+            items = right.elts if isinstance(right, ast.List | ast.Tuple | ast.Set) else [right]
+            names |= {i.value for i in items if isinstance(i, ast.Constant) and isinstance(i.value, str)}
+    return {name for name in names if name.isidentifier() and not name.startswith("_")}
+
+
+def is_dynamic(resolver: Resolver, module: griffe.Module) -> bool:
+    """Whether a module `__getattr__` gives names that nothing here lists."""
+    listed = module.exports is not None or resolver.lazy(module) or served_names(resolver, module)
+    return not listed and _getattr(resolver, module) is not None
+
+
+def _getattr(resolver: Resolver, module: griffe.Module) -> ast.FunctionDef | None:
+    syntax = resolver.tree.syntax(module.path) if "__getattr__" in module.members else None
+    functions = (node for node in (syntax.body if syntax else ()) if isinstance(node, ast.FunctionDef))
+    return next((node for node in functions if node.name == "__getattr__"), None)
 
 
 def _declared(resolver: Resolver, module: griffe.Module, seen: frozenset[str]) -> set[str]:

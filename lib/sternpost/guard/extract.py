@@ -10,7 +10,7 @@ from .bodies import Bodies
 from .classes import ClassReader, lineage
 from .commands import command_facts
 from .distribution import Distribution
-from .exports import Export, is_room, public_exports, public_modules
+from .exports import Export, is_dynamic, is_room, public_exports, public_modules
 from .facts import CONTRACT, INTERNAL, NAMES, Fact, Origin, Problem, Snapshot, make_fact
 from .observed import Observer
 from .promises import Contract
@@ -72,7 +72,10 @@ class Extractor:
         for module in public:
             room = "yes" if is_room(self.resolver, module) else None
             origin = Origin(self.settings.shown(self.tree.files[module]), 1)
-            facts.append(make_fact("module", module, "", origin, tier=self.settings.tier(module), room=room))
+            known = self.tree.module(module)
+            dynamic = "yes" if known is not None and is_dynamic(self.resolver, known) else None
+            details = {"tier": self.settings.tier(module), "room": room, "dynamic": dynamic}
+            facts.append(make_fact("module", module, "", origin, **details))
             contract = self.resolver.tree.module(f"{module}.{CONTRACT}") if room else None
             if contract is not None:
                 promises = Contract(module, contract, self.resolver)

@@ -70,9 +70,11 @@ class Resolver:
             return self._follow(module.members[name])
         if (submodule := self.tree.module(f"{module.path}.{name}")) is not None:
             return submodule
-        for source in [] if name.startswith("_") else _wildcards(module):
+        for source in wildcards(module):
             other = self.tree.module(source)
-            found = self.member(other, name) if other is not None else None
+            if other is None or (name.startswith("_") and name not in (other.exports or ())):
+                continue
+            found = self.member(other, name)
             if found is not None and not isinstance(found, External):
                 return found
         for target in self.lazy(module).get(name, ()):
@@ -116,7 +118,8 @@ class Resolver:
         return thing if isinstance(thing, Definition) else External(thing.path)
 
 
-def _wildcards(module: griffe.Module) -> Iterator[str]:
+def wildcards(module: griffe.Module) -> Iterator[str]:
+    """The modules that a module imports everything from."""
     for name, thing in module.members.items():
         if name.endswith("/*") and isinstance(thing, griffe.Alias):
             yield thing.target_path
