@@ -134,7 +134,19 @@ def align_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
         config.eos_token_id = tokenizer.eos_token_id
     if getattr(model, "generation_config", None) is not None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
-        model.generation_config.eos_token_id = tokenizer.eos_token_id
+        ends = list(dict.fromkeys([tokenizer.eos_token_id, *end_tokens(model)]))  # others still end a turn or a text
+        model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else ends
+
+
+def end_tokens(model: PreTrainedModel) -> list[int]:
+    """The tokens with which the model's completions end, as its generation config says."""
+    found = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return [] if found is None else [found] if isinstance(found, int) else list(found)
+
+
+def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """What ends a completion that is sampled: any end token, or padding."""
+    return frozenset({*end_tokens(model), tokenizer.eos_token_id, tokenizer.pad_token_id} - {None})
 
 
 def attach_adapter(model: Any, peft_config: Any, args: TrainingArguments) -> Any:

@@ -46,6 +46,7 @@ from ..models.policy import (
     load_policy,
     load_processing_class,
     router_coefficient,
+    stop_tokens,
 )
 from ..models.reference import (
     FollowPolicy,
@@ -285,7 +286,7 @@ class RLOOTrainer(Trainer):
         args, rank = self.args, self.accelerator.process_index
         generation = self.micro_step // (self.per_generation * args.num_iterations) if mode == "train" else -1
         seed = crc32(repr((args.seed, generation, rank)).encode())
-        stop = frozenset({self.tokenizer.eos_token_id, self.tokenizer.pad_token_id} - {None})
+        stop = stop_tokens(base_of(self.accelerator.unwrap_model(self.model)), self.tokenizer)
         return sampling_of(args, stop, seed)
 
     # twin: sternpost.grpo.trainer.GRPOTrainer.with_known_scores
