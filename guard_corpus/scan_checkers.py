@@ -42,10 +42,8 @@ def with_ty(root: Path, package: Path, files: list[str]) -> Said:
     command = (tools() / "ty", "check", "--output-format", "gitlab", "--exit-zero", "--python", sys.prefix)
     more = ("--extra-search-path", str(package), "--project", str(root), *files)
     done = subprocess.run((*command, *more), cwd=root, capture_output=True, text=True, check=True)
-    rows = json.loads(done.stdout)
-    return Counter(
-        (row["location"]["path"], row["location"]["positions"]["begin"]["line"], row["description"]) for row in rows
-    )
+    rows = [(row["location"], row["description"]) for row in json.loads(done.stdout)]
+    return Counter((shown(root, at["path"]), at["positions"]["begin"]["line"], message) for at, message in rows)
 
 
 def with_basedpyright(root: Path, package: Path, files: list[str]) -> Said:
@@ -54,8 +52,12 @@ def with_basedpyright(root: Path, package: Path, files: list[str]) -> Said:
     command = (tools() / "basedpyright", "--outputjson", "--pythonpath", sys.executable, "--project", str(root))
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     rows = json.loads(done.stdout)["generalDiagnostics"]
-    where = [(Path(row["file"]).relative_to(root.resolve()).as_posix(), row) for row in rows]
-    return Counter((file, row["range"]["start"]["line"] + 1, row["message"]) for file, row in where)
+    return Counter((shown(root, row["file"]), row["range"]["start"]["line"] + 1, row["message"]) for row in rows)
+
+
+def shown(root: Path, file: str) -> str:
+    """A file by its path below the project."""
+    return Path(file).relative_to(root.resolve()).as_posix() if Path(file).is_absolute() else file
 
 
 CHECKERS = {"ty": with_ty, "basedpyright": with_basedpyright}

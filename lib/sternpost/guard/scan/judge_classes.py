@@ -214,8 +214,11 @@ def _needed(sides: Sides, contact: Contact, library: Library) -> dict[str, Origi
 def argument_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     """An option that is read from `self.args` or from what is called so."""
     inside = contact.detail == "self" or contact.class_ in sides.classes
-    if contact.name in sides.own_fields if inside else sides.declares(contact.name):
-        return
+    if contact.name not in (sides.own_fields if inside else sides.any_fields):
+        yield from (hit for hit in _read_options(sides, contact) if inside or not sides.declares(contact.name))
+
+
+def _read_options(sides: Sides, contact: Contact) -> Iterator[Hit]:
     old = _config_of(sides, contact.class_, sides.old) if contact.detail == "self" else None
     new = _config_of(sides, contact.class_, sides.new) if contact.detail == "self" else None
     if old is None or new is None:
