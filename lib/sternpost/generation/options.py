@@ -79,14 +79,14 @@ def check_batches(args: Any) -> int:
         raise ValueError(
             f"A generation makes {completions} completions (`per_device_train_batch_size={batch}`, {args.world_size} "
             f"processes, {max(steps, accumulated)} steps), which is no multiple of "
-            f"`num_generations={args.num_generations}`."
+            f"`num_generations={args.num_generations}`. Change one of these numbers."
         )
     evaluated = args.per_device_eval_batch_size * args.world_size
     if args.eval_strategy != "no" and evaluated % args.num_generations_eval:
         raise ValueError(
             f"An evaluation batch holds {evaluated} completions (`per_device_eval_batch_size="
             f"{args.per_device_eval_batch_size}`, {args.world_size} processes), which is no multiple of "
-            f"`num_generations_eval={args.num_generations_eval}`."
+            f"`num_generations_eval={args.num_generations_eval}`. Change one of these numbers."
         )
     return steps
 
