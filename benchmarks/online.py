@@ -63,19 +63,19 @@ class Generation:
         torch.multinomial = multinomial
 
 
-def let_end(model: Any, tokenizer: Any, rate: float) -> None:
+def let_end(model: Any, tokenizer: Any, prompts: list[str], rate: float) -> None:
     """Change random weights so that each token is the end token with about this probability.
 
-    A direction is added to all embeddings, so that every hidden state has some of it, and more of it to the end token,
-    which is thereby likelier everywhere.
+    A direction is added to all embeddings, so that every hidden state is mostly that, and more of it to the end token,
+    which is thereby likelier everywhere, and about equally.
     """
     import torch
 
     weight = model.get_input_embeddings().weight
     with torch.no_grad():
-        direction = torch.randn(weight.size(1), generator=torch.Generator().manual_seed(0)) * weight.std()
+        direction = torch.randn(weight.size(1), generator=torch.Generator().manual_seed(0)) * weight.std() * 8
         weight += direction
-        ids = torch.arange(1000, 1256)[None]
+        ids = torch.tensor([tokenizer(" ".join(prompts))["input_ids"][:512]])
         logits = model(input_ids=ids).logits[0].double()
         hidden = model.base_model(input_ids=ids).last_hidden_state[0].double()
         along = hidden @ direction.double()
@@ -95,8 +95,9 @@ def online(spec: dict[str, Any], folder: str) -> dict[str, Any]:
 
     library = importlib.import_module(spec["library"])
     model, tokenizer = load(spec)
+    rows = load_from_disk(spec["rows"])
     if spec["ends"]:
-        let_end(model, tokenizer, spec["ends"])
+        let_end(model, tokenizer, list(rows["prompt"]), spec["ends"])
     config_class, trainer_class, _ = (getattr(library, name, None) for name in CLASSES[spec["method"]])
     args = config_class(**options(spec, folder))
     drawn: list[list[int]] = []
@@ -111,7 +112,7 @@ def online(spec: dict[str, Any], folder: str) -> dict[str, Any]:
         model=model,
         reward_funcs=reward,
         args=args,
-        train_dataset=load_from_disk(spec["rows"]),
+        train_dataset=rows,
         processing_class=tokenizer,
         callbacks=[clock],
     )

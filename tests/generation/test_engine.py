@@ -28,7 +28,7 @@ def scored(model, prompt: list[int], ids: list[int], temperature: float = 1.0) -
     return logits.log_softmax(-1).gather(1, torch.tensor(ids)[:, None])[:, 0].tolist()
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", [*EXACT, "GptOss"])
 @pytest.mark.parametrize("slots", [1, 3, 64])
 def test_greedy_equals_generate(name, slots):
     """Token for token, in every architecture, with fewer slots than completions too."""
@@ -38,6 +38,19 @@ def test_greedy_equals_generate(name, slots):
     for prompt, completions in zip(PROMPTS, found, strict=True):
         expected = greedy(model, prompt, 12)
         assert [completion.ids for completion in completions] == [expected, expected]
+
+
+def test_scores_with_a_cap():
+    """Models that cap the scores of their attention are capped here too."""
+    model = build("Gemma2").eval()
+    capped = [layer.self_attn for layer in model.model.layers]
+    for attention in capped:
+        attention.attn_logit_softcapping = 0.05
+    ((found,),) = InProcessEngine(model).sample([Group(PROMPTS[1])], Sampling(max_tokens=12))
+    assert found.logps == pytest.approx(scored(model, PROMPTS[1], found.ids), abs=2e-4)
+    for attention in capped:
+        attention.attn_logit_softcapping = None
+    assert found.logps != pytest.approx(scored(model, PROMPTS[1], found.ids), abs=2e-3)
 
 
 @pytest.mark.parametrize("name", ["Qwen3", "Gemma3Text"])
