@@ -42,7 +42,7 @@ def test_every_detail_is_explained(tmp_path: Path):
             written |= {detail for fact in snapshot.facts for detail, _ in fact.details}
     table = GUIDE[GUIDE.index("| detail | of | says |") : GUIDE.index("## On your own package")]
     first_columns = " ".join(row.split("|")[1] for row in table.splitlines()[2:] if row)
-    assert written | {"dynamic", "excluded", "last", "marker", "needs", "seen", "settled", "since"} == set(
+    assert written | {"body", "dynamic", "excluded", "last", "marker", "needs", "seen", "settled", "since"} == set(
         re.findall(r"`(\w+)`", first_columns)
     )
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from sternpost.guard.diff import compare
+from sternpost.guard.extract import extract
 from sternpost.guard.facts import Fact, make_fact
 from sternpost.guard.findings import judge
 from sternpost.guard.renames import MAX_PAIRS, match, name_likeness, names_alike
+from sternpost.guard.snapshot import HEADER, parse
 
 from . import trees
 
@@ -72,6 +74,56 @@ def test_functions_that_only_share_a_name_are_not_the_same(tmp_path: Path):
     old = {"lib/__init__.py": "", "lib/a.py": body + "def main(argv, stream): ...", "lib/b.py": "__all__ = []"}
     new = {"lib/__init__.py": "", "lib/a.py": "__all__ = ['x']\nx = 1", "lib/b.py": body + "def main(loop): ..."}
     assert [finding.rule for finding in trees.checked(tmp_path, old, new).breaks] == ["name-removed"]
+
+
+BODY = """
+def {name}({first}, {second}=1):
+    {first} = torch.nn.functional.pad({first}, value={second})
+    mask = {first}.ne({second}).long().cumsum(dim=-1)
+    return torch.where(mask.bool(), {first}, mask.to({first}.dtype))
+"""
+OTHER = """
+def {name}({first}, {second}=1):
+    handle = Path({first}).open(mode="w", encoding="utf-8")
+    json.dump({second}, handle, sort_keys=True, indent=2)
+    return handle.closed
+"""
+
+
+def renamed(tmp_path: Path, old: str, new: str) -> list[tuple[str, str]]:
+    pyproject = {"pyproject.toml": trees.PYPROJECT + "internal = true\n"}
+    sides = [
+        trees.project(tmp_path / n, pyproject | {"lib/__init__.py": text}) for n, text in (("old", old), ("new", new))
+    ]
+    findings = judge(compare(*(extract(side) for side in sides)))
+    return [(finding.rule, finding.subject) for finding in findings if finding.blocking]
+
+
+def test_a_body_is_known_under_another_name(tmp_path: Path):
+    """Whatever the function and its variables are called now, as long as the words of its body stayed."""
+    old = BODY.format(name="fill_up", first="rows", second="value")
+    new = BODY.format(name="normalise", first="tensor", second="padding")
+    assert ("name-renamed", "lib.fill_up") in renamed(tmp_path, old, new)
+
+
+def test_another_body_is_another_function(tmp_path: Path):
+    """Although it is called much like the lost one and takes the same arguments."""
+    old = BODY.format(name="write_rows", first="rows", second="value")
+    new = OTHER.format(name="write_logs", first="rows", second="value")
+    assert renamed(tmp_path / "other", old, new) == [("name-removed", "lib.write_rows")]
+    new = BODY.format(name="write_logs", first="rows", second="value")
+    assert renamed(tmp_path / "same", old, new) == [("name-renamed", "lib.write_rows")]
+
+
+def test_short_bodies_tell_nothing(tmp_path: Path):
+    """Nor does a body that changed in a snapshot whose surface did not."""
+    text = "def f(a):\n    return a.x()\n"
+    snapshot = extract(trees.project(tmp_path, {"lib/__init__.py": text}))
+    assert [fact.get("body") for fact in snapshot.kind("function")] == [None]
+    lines = [f"{HEADER}\nfunction lib.f body={print_} order=a\n" for print_ in ("0011223344556677", "8899aabbccddeeff")]
+    before, after = (parse(text, "a.txt") for text in lines)
+    assert before.changed(after) == set()
+    assert compare(before, after) == []
 
 
 def metrics(names: list[str]) -> list[Fact]:

@@ -1,6 +1,7 @@
 """Each break is shown by a consumer that is run: it works on the old side of the rule's pair, not on the new one."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -82,8 +83,20 @@ def test_the_release_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[
     trees.project(tmp_path / "old", {"lib/__init__.py": "def f(a, b=1): ...\n"})
     main(["check", "--package", str(package), "--witness", str(tmp_path / "old")])
     assert "fails here" in capsys.readouterr().out
-    assert main(["check", "--package", str(package), "--witness", str(tmp_path / "nowhere")]) == 2
-    assert "holds no `lib`" in capsys.readouterr().err
+    assert main(["check", "--package", str(package), "--witness", str(tmp_path / "nowhere")]) == 1
+    told = capsys.readouterr()
+    assert "holds no `lib`" in told.err
+    assert "BREAK argument-renamed" in told.out
+
+
+def test_without_a_history_the_verdict_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """In a copy without git, say; why there are no witnesses is told."""
+    package = released(tmp_path)
+    shutil.rmtree(tmp_path / ".git")
+    assert main(["check", "--package", str(package), "--witness"]) == 1
+    told = capsys.readouterr()
+    assert "BREAK argument-renamed" in told.out
+    assert "there are no witnesses: no revision is tagged v1.0.0" in told.err
 
 
 def test_what_running_does_not_confirm_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

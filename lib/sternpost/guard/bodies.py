@@ -87,7 +87,11 @@ class _Reader:
         if kind in (ast.Constant, ast.Name, ast.Pass, ast.Load, ast.Store):
             return
         inside = guard
-        if kind is ast.Return and not nested:
+        if kind is ast.Attribute:
+            self.body.words.add(node.attr)  # type: ignore[attr-defined]
+        elif kind is ast.keyword and node.arg:  # type: ignore[attr-defined]
+            self.body.words.add(node.arg)  # type: ignore[attr-defined]
+        elif kind is ast.Return and not nested:
             self.body.returns.append(node.value)  # type: ignore[attr-defined]
             self._returned(node.value)  # type: ignore[attr-defined]
         elif kind is ast.Return:
@@ -160,6 +164,7 @@ class _Reader:
         if any(isinstance(a, ast.Starred) for a in node.args) and any(k.arg is None for k in node.keywords):
             self.body.forwards.append(node.func)
         name = last_of(node.func)
+        self.body.words.add(name)
         owner = last_of(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         if _LOGGERS.search(name) or (name == "update" and _METRICS.search(owner)):
             for argument in node.args:

@@ -2,10 +2,16 @@
 
 import ast
 import re
+import zlib
 from dataclasses import dataclass, field
 
 from .words import announced
 
+MIN_WORDS = 6
+"""Bodies with fewer words are alike by chance."""
+
+_PRIME = 4_294_967_291
+_FACTORS = tuple(pow(1_000_003, exponent, _PRIME) for exponent in range(1, 9))
 _DEPRECATED = re.compile(r"deprecat|will be removed|is removed in|removed in (version|v?\d)", re.I)
 
 
@@ -52,11 +58,21 @@ class Body:
     """Errors: their text, class, test and line."""
     dropped: dict[str, int] = field(default_factory=dict)
     """What rows of a data set are dropped by, in the words of the code."""
+    words: set[str] = field(default_factory=set)
+    """Names of attributes, keywords and functions: whatever variables are called, they stay."""
     calls: list[ast.Call] = field(default_factory=list)
     """Calls of methods of `self`."""
     parsers: dict[str, int] = field(default_factory=dict)
     """Commands that are added to a command line."""
     flags: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Bodies that share most of their words share most of these bytes; None of one that has few words."""
+        if len(self.words) < MIN_WORDS:
+            return None
+        numbers = [zlib.crc32(word.encode("utf-8", "replace")) for word in self.words]
+        return bytes(min(n * factor % _PRIME for n in numbers) & 0xFF for factor in _FACTORS).hex()
 
     @property
     def gives(self) -> str | None:

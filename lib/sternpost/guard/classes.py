@@ -14,7 +14,7 @@ from .facts import INTERNAL, Fact, make_fact
 from .fields import ConfigField, config_fields, is_dataclass, is_field
 from .foreign import pinned_defaults
 from .resolve import External, Resolver
-from .signatures import choice_facts, gives_of, order_of, param_facts, takes_anything
+from .signatures import choice_facts, fingerprint_of, gives_of, order_of, param_facts, takes_anything
 from .values import value_text
 from .words import announced
 
@@ -153,6 +153,7 @@ class ClassReader:
                 async_="yes" if "async" in member.labels else None,
                 returns=type_text(member.returns, owner, self.resolver),
                 gives=gives_of(member, self.bodies),
+                body=fingerprint_of(member, self.bodies) if self.internal else None,
                 tier=tier,
                 from_=inherited,
             )

@@ -106,9 +106,13 @@ def _check(arguments: argparse.Namespace) -> int:
     asked = str(_version(arguments.asked)) if arguments.asked else None
     verdict = check(settings, asked=asked)
     if arguments.witness:
+        from .check import GuardError
         from .witness import with_witnesses
 
-        verdict = with_witnesses(verdict, settings, None if arguments.witness is True else Path(arguments.witness))
+        try:
+            verdict = with_witnesses(verdict, settings, None if arguments.witness is True else Path(arguments.witness))
+        except GuardError as error:  # the verdict stands without them
+            print(f"guard: there are no witnesses: {error}", file=sys.stderr)
     sys.stdout.write(FORMATS[arguments.format](verdict).rstrip("\n") + "\n")
     return verdict.code
 

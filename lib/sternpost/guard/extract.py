@@ -16,7 +16,7 @@ from .observed import Observer
 from .promises import Contract
 from .resolve import External, Resolver
 from .settings import Settings
-from .signatures import choice_facts, gives_of, order_of, param_facts, passed_on
+from .signatures import choice_facts, fingerprint_of, gives_of, order_of, param_facts, passed_on
 from .sources import Tree
 from .tombstones import tombstone_facts
 from .values import value_text
@@ -116,8 +116,9 @@ class Extractor:
         elif isinstance(found, griffe.Function):
             found = passed_on(found, self.resolver, self.bodies)
             returns = type_text(found.returns, found.module, self.resolver)
-            order, gives = order_of(found, False), gives_of(found, self.bodies)
-            yield make_fact("function", path, "", origin, order=order, returns=returns, gives=gives, tier=tier)
+            body = fingerprint_of(found, self.bodies) if self.settings.internal else None
+            details = {"order": order_of(found, False), "gives": gives_of(found, self.bodies), "body": body}
+            yield make_fact("function", path, "", origin, returns=returns, tier=tier, **details)
             yield from param_facts(found, path, False, self.resolver)
         elif isinstance(found, griffe.Module):
             yield make_fact("module", path, "", origin, tier=tier)

@@ -9,6 +9,12 @@ from .facts import INTERNAL, Fact
 MAX_PAIRS = 90_000
 """Beyond this many pairs of lost and new things of one kind they are not compared: such a diff is a new package."""
 
+SAME_BODY, OTHER_BODY = 0.8, 0.2
+"""Shares of what two bodies have in common from which on they are the same, and up to which they are not."""
+
+NEARLY_SAME_NAME = 0.85
+"""Names so much alike that a function may have been rewritten as well."""
+
 _PLAIN_DEFAULTS = {None, "None", "False", "True", "0", "1", "''", "[]", "{}"}
 """Defaults that so many options have that sharing one says nothing."""
 _PLAIN_TYPES = {"int", "float", "bool", "str", "bytes", "list", "dict"}
@@ -77,9 +83,13 @@ def members_alike(old_members: frozenset[str], new_members: frozenset[str], old:
     if old.kind != new.kind:
         return 0.0
     (module, first), (other, second) = (_split(fact) for fact in (old, new))
+    likeness, body = name_likeness(first, second), _bodies_alike(old, new)
+    if body is not None and body >= SAME_BODY:
+        return 1 + body + likeness
     if module != other and first != second and INTERNAL in (old.get("tier"), new.get("tier")):
         return 0.0  # nobody promised either: only what kept its name or its place is looked for
-    likeness = name_likeness(first, second)
+    if body is not None and body <= OTHER_BODY and likeness < NEARLY_SAME_NAME:
+        return 0.0
     if old.kind == "constant":
         same = old.get("value") == new.get("value")
         return likeness / (0.75 if same else 0.9) if module == other else 2.0 if same and first == second else 0.0
@@ -90,6 +100,15 @@ def members_alike(old_members: frozenset[str], new_members: frozenset[str], old:
         return 2.0 if shared > 0.3 else 0.0  # moved to another module
     telling = shared if len(old_members | new_members) > 1 else 0.6 * shared  # one argument is easily the same
     return max((likeness + 1.5 * telling) / 1.5 if shared > 0.5 else 0.0, likeness / 0.8 if shared > 0.3 else 0.0)
+
+
+def _bodies_alike(old: Fact, new: Fact) -> float | None:
+    """The share of their words that two functions probably have in common; None where bodies are not stated."""
+    before, after = old.get("body"), new.get("body")
+    if before is None or after is None or len(before) != len(after):
+        return None
+    pairs = [before[i : i + 2] == after[i : i + 2] for i in range(0, len(before), 2)]
+    return sum(pairs) / len(pairs)
 
 
 def _other_type(old: str | None, new: str | None) -> bool:

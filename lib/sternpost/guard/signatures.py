@@ -71,6 +71,12 @@ def gives_of(function: griffe.Function, bodies: Bodies | None) -> str | None:
     return body.gives if body is not None else None
 
 
+def fingerprint_of(function: griffe.Function, bodies: Bodies | None) -> str | None:
+    """What a renamed function keeps, where bodies are read."""
+    body = bodies.of(function) if bodies is not None else None
+    return body.fingerprint if body is not None else None
+
+
 def takes_anything(function: griffe.Function, bound: bool) -> bool:
     """Whether its own signature says nothing: `(*args, **kwargs)`."""
     kinds = [_KINDS[parameter.kind] for parameter in parameters(function, bound)]

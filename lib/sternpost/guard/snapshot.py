@@ -18,6 +18,8 @@ HEADER = "# sternpost guard snapshot, format 1: one fact per line, sorted; docs/
 
 _WORD = re.compile(r'(?:([a-z]+)=)?("(?:[^"\\]|\\.)*"|[^\s"]+)(?: |$)')
 _PLAIN = re.compile(r"[!#-~]+")
+_BODY = re.compile(r" body=\w+")
+"""Helps to know what was renamed; that it differs is no difference of the surface."""
 _KEYS = re.compile(r'^([a-z]+) ([^\s"=#][^\s"=]*)(?: ([^\s=]+)(?= |$))?', re.M)
 """Kind, owner and name, at the beginning of a line that needs no closer look."""
 
@@ -131,7 +133,9 @@ class Recorded(Snapshot):
     def changed(self, other: Snapshot) -> set[str]:
         if not isinstance(other, Recorded):
             return super().changed(other)
-        return {line.split(" ", 2)[1] for line in set(self.lines) ^ set(other.lines)}
+        mine, theirs = set(self.lines), set(other.lines)
+        differ = [{_BODY.sub("", line) for line in one} for one in (mine - theirs, theirs - mine)]
+        return {line.split(" ", 2)[1] for line in differ[0] ^ differ[1]}
 
 
 def _fact(line: str, origin: Origin) -> Fact:
