@@ -11,7 +11,7 @@ from typing import Any
 from measure import CLASSES, load, options, reset_peak, resident_mib, step_clock, used
 from rows import OURS
 
-SEED = 11
+SEED = 12
 
 
 class Generation:
