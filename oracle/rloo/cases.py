@@ -11,7 +11,7 @@ MEANS = ("entropy", *CLIPPED)
 """Means over tokens, smallest and largest values, which the peer averages over micro-batches."""
 SILENT = ("frac_reward_zero_std",)
 """Of rewards as they are in our library, and of rewards less divergence in the peer."""
-TWICE: dict[str, Any] = {"num_iterations": 2, "max_steps": 4, "learning_rate": 0.001, "epsilon": 0.1}
+TWICE: dict[str, Any] = {"num_iterations": 2, "max_steps": 4, "learning_rate": 0.001, "epsilon": 0.2}
 """Each generation is learned from twice, with steps that are large enough for ratios to be clipped."""
 PARTS: dict[str, Any] = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4}
 """An optimizer step of two micro-batches."""
@@ -63,7 +63,7 @@ ADVANTAGES = {
     "eight completions of a prompt": case({"num_generations": 8}),
 }
 CLIPPING = {
-    "epsilon": case(TWICE | {"epsilon": 0.05}),
+    "epsilon": case(TWICE | {"epsilon": 0.1}),
     "epsilon_high": case(TWICE | {"epsilon_high": 0.3}),
     "three iterations": case(TWICE | {"num_iterations": 3, "max_steps": 6}),
     "in two steps": case(STEPS),
