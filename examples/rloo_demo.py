@@ -5,18 +5,31 @@ Run it from anywhere: `python examples/rloo_demo.py [OUTPUT_DIR [STEPS]]`. Model
 
 import sys
 
-from sternpost import RLOOConfig, RLOOTrainer, demo
+from sternpost import RLOOConfig, RLOOTrainer, SFTConfig, SFTTrainer, demo
 
 
-def right(completions: list[str], answer: list[str]) -> list[float]:
+def right(completions: list[list[dict[str, str]]], answer: list[str]) -> list[float]:
     """1 for completions whose last line is the answer, else 0; `answer` is a column of the rows."""
-    return [float(text.strip().split("\n")[-1] == each) for text, each in zip(completions, answer, strict=True)]
+    said = [messages[-1]["content"].strip() for messages in completions]
+    return [float(text.split("\n")[-1] == each) for text, each in zip(said, answer, strict=True)]
 
 
 def main(output_dir: str = "runs/rloo_demo", steps: str = "40") -> None:
-    rows = demo.load("prompts").train_test_split(test_size=64, seed=0)
-    trainer = RLOOTrainer(
+    tuned = f"{output_dir}/sft"
+    first = SFTTrainer(
         model=demo.path("model"),
+        args=SFTConfig(
+            output_dir=tuned, max_steps=100, per_device_train_batch_size=16, learning_rate=1e-3,
+            assistant_only_loss=True, save_strategy="no",
+        ),
+        train_dataset=demo.load("messages"),
+    )  # fmt: skip
+    first.train()
+    first.save_model()
+
+    rows = demo.load("prompts_messages").train_test_split(test_size=64, seed=0)
+    trainer = RLOOTrainer(
+        model=tuned,
         reward_funcs=right,
         args=RLOOConfig(
             output_dir=output_dir,
@@ -25,7 +38,7 @@ def main(output_dir: str = "runs/rloo_demo", steps: str = "40") -> None:
             per_device_eval_batch_size=128,
             num_generations=8,
             num_generations_eval=2,
-            max_completion_length=40,
+            max_completion_length=48,
             learning_rate=2e-4,
             log_completions=True,
             logging_steps=5,
