@@ -11,7 +11,7 @@ from typing import Any
 from measure import CLASSES, load, options, reset_peak, resident_mib, step_clock, used
 from rows import OURS
 
-SEED = 12
+SEED = 11
 
 
 class Generation:
@@ -63,30 +63,13 @@ class Generation:
         torch.multinomial = multinomial
 
 
-def let_end(model: Any, tokenizer: Any, prompts: list[str], rate: float) -> None:
-    """Change random weights so that each token is the end token with about this probability.
-
-    A direction is added to all embeddings, so that every hidden state is mostly that, and more of it to the end token,
-    which is thereby likelier everywhere, and about equally.
-    """
+def let_end(model: Any, rate: float) -> None:
+    """Let this share of all tokens end a completion: with random weights each token is one of them about that often."""
     import torch
 
-    weight = model.get_input_embeddings().weight
-    with torch.no_grad():
-        direction = torch.randn(weight.size(1), generator=torch.Generator().manual_seed(0)) * weight.std() * 8
-        weight += direction
-        ids = torch.tensor([tokenizer(" ".join(prompts))["input_ids"][:512]])
-        logits = model(input_ids=ids).logits[0].double()
-        hidden = model.base_model(input_ids=ids).last_hidden_state[0].double()
-        along = hidden @ direction.double()
-        others = logits.logsumexp(-1)
-        low, high = 0.0, 1e4
-        for _ in range(60):
-            middle = (low + high) / 2
-            end = logits[:, tokenizer.eos_token_id] + middle * along
-            mean = torch.sigmoid(end - others).mean()
-            low, high = (middle, high) if mean < rate else (low, middle)
-        weight[tokenizer.eos_token_id] += low * direction
+    vocabulary = model.config.vocab_size
+    ends = torch.randperm(vocabulary, generator=torch.Generator().manual_seed(0))[: round(rate * vocabulary)]
+    model.generation_config.eos_token_id = ends.tolist()
 
 
 def online(spec: dict[str, Any], folder: str) -> dict[str, Any]:
@@ -97,7 +80,7 @@ def online(spec: dict[str, Any], folder: str) -> dict[str, Any]:
     model, tokenizer = load(spec)
     rows = load_from_disk(spec["rows"])
     if spec["ends"]:
-        let_end(model, tokenizer, list(rows["prompt"]), spec["ends"])
+        let_end(model, spec["ends"])
     config_class, trainer_class, _ = (getattr(library, name, None) for name in CLASSES[spec["method"]])
     args = config_class(**options(spec, folder))
     drawn: list[list[int]] = []
