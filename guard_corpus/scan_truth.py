@@ -5,7 +5,7 @@ the package: the project, what `install` names, and torch with its kin from the 
 In both, every module of the project is imported, the tests of its sdist are run (`tests`), and the lines of `probes`.
 What fails only with the new version is printed, by its error and the innermost line of the project in its traceback:
 this is what the `causes` of the case are held against, each with its `evidence`. Cases with `ran` were established
-elsewhere. A name whose import fails hides what comes after: `stub` puts names back so that the rest is run as well.
+elsewhere. A name whose import fails hides what comes after: `stub` puts something in its place and runs all again.
 """
 
 import json
@@ -45,11 +45,12 @@ print("FAILED" + json.dumps(failed))
 
 STUBS = """
 import importlib
-for path in {paths}:
+for path, other in {stubs}.items():
     module, _, name = path.rpartition(".")
     owner = importlib.import_module(module)
     if name not in vars(owner):
-        setattr(owner, name, type(name, (), {{}}))
+        there, _, what = other.rpartition(".")
+        setattr(owner, name, getattr(importlib.import_module(there), what))
 """
 
 
@@ -81,9 +82,9 @@ def failures(case: dict, python: Path) -> dict[str, str]:
     if "stub" in case:
         stubs = python.parent.parent / "stubs"
         stubs.mkdir(exist_ok=True)
-        (stubs / "sitecustomize.py").write_text(STUBS.format(paths=case["stub"]))
+        (stubs / "sitecustomize.py").write_text(STUBS.format(stubs=case["stub"]))
         variables["PYTHONPATH"] = str(stubs)
-        found = imported(case, python, variables) | found
+        found |= imported(case, python, variables)
     if "tests" in case:
         report = python.parent.parent / "report.xml"
         command = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=native", f"--junitxml={report}")
