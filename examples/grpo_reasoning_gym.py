@@ -116,8 +116,9 @@ def main(
     before, after = learn(name, int(seed), output_dir, int(steps))
     better = sum(new > old for old, new in zip(before, after, strict=True))
     worse = sum(new < old for old, new in zip(before, after, strict=True))
-    print(f"{name}, seed {seed}: mean score of {len(before)} held-out questions {sum(before) / len(before):.3f}")
-    print(f"-> {sum(after) / len(after):.3f}; {better} questions better, {worse} worse. The model is in {output_dir}.")
+    was, now = (sum(scores) / len(scores) for scores in (before, after))
+    print(f"{name}, seed {seed}: mean score of {len(before)} held-out questions {was:.3f} -> {now:.3f};")
+    print(f"{better} questions better, {worse} worse. The model is in {output_dir}.")
 
 
 if __name__ == "__main__":
