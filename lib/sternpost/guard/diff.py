@@ -1,5 +1,6 @@
 """Two snapshots -> their differences, each with one cause: what follows from a lost class is not told again."""
 
+import gc
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -17,6 +18,16 @@ from .values import same_value
 
 def compare(old: Snapshot, new: Snapshot, version: str | None = None) -> list[Change]:
     """All differences, in a stable order. What was to go by `version`, that of the new side, is marked as due."""
+    collecting = gc.isenabled()
+    gc.disable()  # facts are many objects and no cycles
+    try:
+        return _compare(old, new, version)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _compare(old: Snapshot, new: Snapshot, version: str | None) -> list[Change]:
     changed = old.changed(new)
     objects = ObjectDiff(old, new, changed)
     changes = [*objects.changes(), *flat_changes(old, new, changed)]

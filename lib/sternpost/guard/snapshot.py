@@ -7,10 +7,10 @@ A word that holds anything but plain printable characters is written as a JSON s
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import islice, pairwise
-from operator import lt
+from operator import attrgetter, lt
 
 from .facts import KINDS, Fact, Origin, Snapshot
 
@@ -18,6 +18,7 @@ HEADER = "# sternpost guard snapshot, format 1: one fact per line, sorted; docs/
 
 _WORD = re.compile(r'(?:([a-z]+)=)?("(?:[^"\\]|\\.)*"|[^\s"]+)(?: |$)')
 _PLAIN = re.compile(r"[!#-~]+")
+_NAME = attrgetter("name")
 _BODY = re.compile(r" body=\w+")
 """Helps to know what was renamed; that it differs is no difference of the surface."""
 _KEYS = re.compile(r'^([a-z]+) ([^\s"=#][^\s"=]*)(?: ([^\s=]+)(?= |$))?', re.M)
@@ -114,18 +115,23 @@ class Recorded(Snapshot):
 
     def owned(self, kind: str, owner: str) -> tuple[Fact, ...]:
         key = (kind, owner)
-        if key not in self._read:
-            self._read[key] = tuple(sorted(self._facts(f"{kind} {owner}", *key), key=lambda fact: fact.name))
-        return self._read[key]
+        found = self._read.get(key)
+        if found is None:
+            found = self._read[key] = self._facts(kind, owner)
+        return found
 
-    def _facts(self, start: str, kind: str, owner: str) -> Iterator[Fact]:
-        """Of a line that is only the start, and of those that go on behind it."""
-        number = self.index.get(kind, {}).get(owner, len(self.lines))
-        while number < len(self.lines) and (line := self.lines[number]).startswith(start):
-            if line[len(start) : len(start) + 1] not in ("", " "):
-                break
-            yield _fact(line, Origin(self.file, self.first + number))
+    def _facts(self, kind: str, owner: str) -> tuple[Fact, ...]:
+        """Of a line that says only kind and owner, and of those that go on behind it."""
+        number = self.index.get(kind, {}).get(owner)
+        if number is None:
+            return ()
+        start = f"{kind} {owner}"
+        size, lines, facts = len(start), self.lines, []
+        while number < len(lines) and (line := lines[number]).startswith(start) and line[size : size + 1] in ("", " "):
+            origin = Origin(self.file, self.first + number)
+            facts.append(_plain_fact(line, kind, owner, line[size + 1 :], origin) or parse_fact(line, origin))
             number += 1
+        return tuple(sorted(facts, key=_NAME) if len(facts) > 1 else facts)
 
     def owners(self, kind: str) -> Iterable[str]:
         return self.index.get(kind, {}).keys()
@@ -139,30 +145,39 @@ class Recorded(Snapshot):
 
 
 def _fact(line: str, origin: Origin) -> Fact:
-    return _plain_fact(line, origin) or parse_fact(line, origin)
+    kind, _, rest = line.partition(" ")
+    owner, _, rest = rest.partition(" ")
+    plain = kind in KINDS and owner and "=" not in owner and owner[0] not in '"#'
+    return (_plain_fact(line, kind, owner, rest, origin) if plain else None) or parse_fact(line, origin)
 
 
-def _plain_fact(line: str, origin: Origin) -> Fact | None:
+def _plain_fact(line: str, kind: str, owner: str, rest: str, origin: Origin) -> Fact | None:
     """The fact of a line without quotes, which most are; None if it has to be looked at more closely."""
     if '"' in line:
         return None
-    kind, _, rest = line.partition(" ")
-    owner, _, rest = rest.partition(" ")
     words = rest.split(" ") if rest else []
     name = words.pop(0) if words and "=" not in words[0] else ""
     details = []
     for word in words:
         detail, equals, value = word.partition("=")
-        if not (equals and value and detail.isascii() and detail.isalpha() and detail.islower()):
+        if not (equals and value) or (detail not in _DETAILS and not _is_detail(detail)):
             return None
         details.append((detail, value))
-    if kind not in KINDS or not owner or "=" in owner or owner[0] == "#":
-        return None
     if len(details) > 1:
         details.sort()
         if any(one[0] == other[0] for one, other in pairwise(details)):
             return None
     return Fact(kind, owner, name, tuple(details), origin)
+
+
+_DETAILS: set[str] = set()
+"""Names of details that have been looked at: there are few, and each stands in thousands of lines."""
+
+
+def _is_detail(text: str) -> bool:
+    if text.isascii() and text.isalpha() and text.islower():
+        _DETAILS.add(text)
+    return text in _DETAILS
 
 
 def parse_fact(line: str, origin: Origin) -> Fact:
