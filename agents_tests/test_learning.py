@@ -1,4 +1,7 @@
-"""The example that learns from the scores of reasoning-gym does so, on two tasks that have little in common."""
+"""The example that learns from the scores of reasoning-gym raises them, on two tasks that have little in common.
+
+In `spell_backward` the score rises and the skill does not, since it does not punish letters too many: docs/agents.md.
+"""
 
 import importlib.util
 from math import comb
