@@ -4,8 +4,8 @@ Run it from anywhere: `python examples/grpo_reasoning_gym.py [TASK [SEED [OUTPUT
 `chain_sum` or `spell_backward`. It needs `pip install 'sternpost[reasoning-gym]'`.
 
 The model has never seen these questions, so it is first shown some with their answers; every third of these shows its
-steps. That leaves it answering mostly at once and often wrongly. Then rewards tell it what works: in `chain_sum` to show
-its steps, in `spell_backward` to say too much, which the task's score does not punish (docs/agents.md).
+steps. That leaves it answering mostly at once and often wrongly. Then rewards tell it what works: in `chain_sum` to
+show its steps, in `spell_backward` to say too much, which the task's score does not punish (docs/agents.md).
 """
 
 import re
