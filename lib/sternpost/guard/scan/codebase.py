@@ -82,6 +82,15 @@ class Codebase:
             self._modules[path] = self._parse(path) if path in self.where else None
         return self._modules[path]
 
+    def glance(self, path: str) -> Module | None:
+        """A module that is read for one question: it is not kept, and nobody is told if it cannot be read."""
+        if path in self._modules:
+            return self._modules[path]
+        told = len(self.problems)
+        module = self._parse(path)
+        del self.problems[told:]
+        return module
+
     def _parse(self, path: str) -> Module | None:
         file = self.where[path]
         try:

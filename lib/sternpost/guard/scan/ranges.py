@@ -19,6 +19,8 @@ from .hits import Hit
 from .judge import Judge
 from .library import Library
 
+MAX_PATH = 250
+"""Longer texts are lists: no system takes them for a path."""
 COLLECTED = 3
 """Versions whose trees are kept before they are thrown away together."""
 
@@ -114,7 +116,7 @@ def listed(text: str, package: str) -> list[str]:
         SettingsError: it names none.
     """
     folder = Path(text)
-    if folder.is_dir():
+    if len(text) < MAX_PATH and folder.is_dir():
         frozen = [str(file) for file in sorted(folder.glob("*.txt")) if file.stem[:1].isdigit()]
         archives = [str(file) for file in sorted(folder.glob(f"{package}-*.whl"))]
         if frozen or archives:

@@ -107,13 +107,9 @@ class Sides:
         if name not in self._declared:
             codebase = self.collection.codebase
             line = re.compile(rb"^[ \t]+" + re.escape(name.encode()) + rb"[ \t]*:", re.M)
-            others = [
-                f
-                for f, data in self.collection.contents.items()
-                if f not in self.collection.walked and line.search(data)
-            ]
-            modules = [codebase.module(codebase.modules_in[file]) for file in others if file in codebase.modules_in]
-            self._declared[name] = name in self.any_fields or name in _fields_of([m for m in modules if m is not None])
+            others = (f for f, data in self.collection.contents.items() if line.search(data))
+            modules = (codebase.glance(codebase.modules_in[f]) for f in others if f in codebase.modules_in)
+            self._declared[name] = name in self.any_fields or name in _fields_of(m for m in modules if m is not None)
         return self._declared[name]
 
     @cached_property
