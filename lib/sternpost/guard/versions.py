@@ -15,8 +15,9 @@ from .settings import Settings
 from .snapshot import parse, render
 
 _JUDGING = {
-    *("allowances", "callables", "changes", "check", "cli", "diff", "findings", "flat", "foreign", "lookalikes"),
-    *("renames", "report", "rules", "twins", "twins_report", "versions"),
+    *("allowances", "callables", "changes", "check", "cli", "diff", "findings", "flat", "fragments", "lookalikes"),
+    *("objects", "promotion_ledger", "promotions", "renames", "report", "report_hosts", "report_words", "rules"),
+    *("snippets", "snippets_data", "twins", "twins_report", "versions", "witness"),
 }
 """Modules that compare and tell: they decide nothing about the facts."""
 
@@ -67,7 +68,8 @@ def _number(settings: Settings) -> str | None:
 def _edition() -> str:
     """Of the part of the guard that reads packages: what another edition of it has read is read again."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for file in (*sorted(here.glob("*.py")), *sorted(here.glob("foreign/*.txt"))):
         if file.stem not in _JUDGING:
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
