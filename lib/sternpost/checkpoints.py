@@ -9,6 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import torch
 
 STATE = "trainer_state.json"
 INCOMPLETE = "checkpoint-is-incomplete.txt"
@@ -96,3 +99,25 @@ def resolve_resume(resume: bool | str | None, output_dir: str | Path) -> str | N
             "out to start afresh, or name a checkpoint."
         )
     return last
+
+
+def load_rank_state(path: Path, batches: dict[str, int], device: str) -> dict[str, Any]:
+    """What a rank has kept in a checkpoint; `batches` are the numbers that decide what it is about.
+
+    Raises:
+        ValueError: there is nothing, or it was kept with other numbers.
+    """
+    way_out = "Go on with the numbers that the run began with, or start another run from the checkpoint's model."
+    if not path.exists():
+        raise ValueError(
+            f"the checkpoint {path.parent} has no `{path.name}`: it was made by fewer processes, or by another "
+            f"trainer. {way_out}"
+        )
+    state: dict[str, Any] = torch.load(path, weights_only=False, map_location=device)
+    for name, value in batches.items():
+        if state["batches"][name] != value:
+            raise ValueError(
+                f"the checkpoint {path.parent} was made with `{name}={state['batches'][name]}`, and now it is {value}, "
+                f"so that its completions are not those of the next steps. {way_out}"
+            )
+    return state

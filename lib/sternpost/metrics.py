@@ -51,7 +51,7 @@ class MetricBuffer:
         values += [kind.pop(name)[None] for kind, chosen in zip(kinds[1:], (smallest, largest)) for name in chosen]
         if not values:
             return {}
-        table = torch.cat(values)[None]
+        table = torch.cat([value.to(accelerator.device) for value in values])[None]
         if accelerator.num_processes > 1:
             table = accelerator.gather(table)
         totals, low, high = table.split([2 * len(sums), len(smallest), len(largest)], dim=1)

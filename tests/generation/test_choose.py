@@ -70,9 +70,8 @@ def test_vllm_is_missing(monkeypatch: pytest.MonkeyPatch):
         choose(Options())
 
 
-@pytest.mark.parametrize("use_vllm", [True, False])
-def test_virtual_tokens_cannot_be_sampled(use_vllm):
-    """They are refused before anything is started."""
+def test_a_policy_that_vllm_cannot_run():
+    """It is refused before anything is started."""
     policy = get_peft_model(tiny.model(), PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=2))
     with pytest.raises(ValueError, match="virtual tokens"):
-        choose(Options(use_vllm=use_vllm, vllm_mode="server"), policy)
+        choose(Options(vllm_mode="server"), policy)

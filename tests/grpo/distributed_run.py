@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from datasets import Dataset
+from torch.distributed.tensor import DTensor
 
 from sternpost.generation.backend import Completion
 from sternpost.grpo.config import GRPOConfig
@@ -82,12 +83,13 @@ def trained(case: dict, rows: list[dict], path: Path) -> dict:
     trainer.train()
     if resume:
         trainer = make()
-        trainer.train(resume_from_checkpoint=str(path / "checkpoint-1"))
+        trainer.train(resume_from_checkpoint=str(path / f"checkpoint-{int(resume)}"))
     lines = [line for line in trainer.state.log_history if "loss" in line]
     metrics = {} if straddling else trainer.evaluate()
     state = trainer.accelerator.get_state_dict(trainer.model)
     weights = [value.float().norm().item() for value in state.values()] if state else []
-    return {"lines": lines, "eval": metrics, "weights": weights}
+    sharded = all(isinstance(weight, DTensor) for weight in trainer.model.parameters())
+    return {"lines": lines, "eval": metrics, "weights": weights, "sharded": sharded}
 
 
 if __name__ == "__main__":

@@ -126,3 +126,32 @@ def test_an_environment_that_fails_does_not_end_the_run(trainer, caplog):
             trainer.train()
     finally:
         Game.refusals = 0
+
+
+class Riddle:
+    """Asks by itself."""
+
+    def reset(self, **row) -> list[dict[str, str]] | str:
+        return "2+3?"
+
+    def hint(self) -> str:
+        """Helps."""
+        return "five"
+
+    def get_reward(self) -> float:
+        return 1.0
+
+
+def test_environments_need_no_rows(tmp_path):
+    """Without a data set they make the prompts, for as many steps as are asked for."""
+    args = GRPOConfig(
+        str(tmp_path), report_to="none", disable_tqdm=True, save_strategy="no", max_steps=2, num_generations=4,
+        max_completion_length=20, per_device_train_batch_size=8, logging_steps=1, bf16=False,
+    )  # fmt: skip
+    trainer = GRPOTrainer(tiny.model(), args=args, processing_class=TOKENIZER, environment_factory=Riddle)
+    trainer.train()
+    assert [line["rewards/Riddle/mean"] for line in trainer.state.log_history if "loss" in line] == [1.0, 1.0]
+    with pytest.raises(ValueError, match="`max_steps`"):
+        GRPOTrainer(
+            tiny.model(), args=GRPOConfig(str(tmp_path)), processing_class=TOKENIZER, environment_factory=Riddle
+        )

@@ -14,6 +14,7 @@ CASES = {
     "group over both": {"straddling": True, "scale_rewards": "batch"},
     "off policy": {"num_iterations": 2, "max_steps": 4, "resume": True},
     "unsure tokens": {"top_entropy_quantile": 0.4, "use_adaptive_entropy": True, "entropy_target": 9.0},
+    "second epoch": {"max_steps": 9, "resume": 7},
     "replaced prompts": {"dynamic_sampling_rounds": 2, "resume": True},
     "sequence-level cispo": {"loss_type": "cispo", "importance_sampling_level": "sequence", "num_iterations": 2},
     "rloo": {"rloo": True, "normalize_advantages": True},
@@ -75,6 +76,7 @@ def test_sharded_weights(tmp_path, results):
     cases = {name: CASES[name] for name in ("dapo", "grpo, reference", "rloo")}
     found = run(tmp_path, 2, with_batch(cases, 4, **FSDP2))
     for name in cases:
+        assert found[name]["sharded"]
         for left, right in zip(found[name]["lines"], results[1][name]["lines"], strict=True):
             assert left["loss"] == pytest.approx(right["loss"], rel=1e-4, abs=1e-5)
             assert left["grad_norm"] == pytest.approx(right["grad_norm"], rel=1e-3)

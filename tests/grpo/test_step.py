@@ -46,8 +46,6 @@ def steps(draw):
         vllm_importance_sampling_clip_max=draw(st.sampled_from([None, 1.5])),
         vllm_importance_sampling_clip_min=draw(st.sampled_from([None, 0.5])),
     )  # fmt: skip
-    if options.loss_type == "vespo":
-        options.vllm_importance_sampling_mode = "token_truncate"
     options.importance_sampling_level = draw(st.sampled_from(["token", "sequence"]))
     entropy = torch.rand(count, width, dtype=torch.float64)
     window = Window(torch.tensor(count + 1.0).double(), mask.sum() + 3, 2, width + 1)
@@ -81,7 +79,10 @@ def naive(logps, entropy, rollout, window, o, corrected, bonus, unsure):
                 weight = 0.0
             weights[i, t] = weight if corrected else 1.0
     objective, average = LOSSES[o.loss_type]
-    folded = weights.log() if corrected and o.loss_type == "vespo" else None
+    folded = None
+    if corrected and o.loss_type == "vespo":  # the weight of a sequence is that of all of its tokens together
+        whole = o.vllm_importance_sampling_mode[:3] == "seq"
+        folded = weights.log() / (mask.sum(1, keepdim=True) if whole else 1)
     each = objective(Scored(logps, old, mask, rollout.advantages, folded), o)
     shares = average(mask, window).expand_as(mask)
     total, surprise = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)

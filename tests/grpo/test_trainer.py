@@ -210,6 +210,14 @@ def test_evaluation_generates_too(tmp_path):
         ({"delta": 1.1}, "`delta=1.1` must be above"),
         ({"steps_per_generation": 3, "gradient_accumulation_steps": 2}, "do not divide each other"),
         ({"beta": -1.0}, "`beta=-1.0` must not be negative"),
+        ({"delta": 2.0, "loss_type": "sapo"}, "`delta=2.0` bounds a term that `loss_type='sapo'` has not"),
+        ({"train_sampling_strategy": "sequential"}, "set `shuffle_dataset`"),
+        ({"generation_batch_size": 8, "gradient_accumulation_steps": 2}, "is less than an optimizer step learns from"),
+        ({"replay_groups": 2, "repetition_penalty": 1.2}, "weighs completions by how they were drawn"),
+        (
+            {"multi_objective_aggregation": "normalize_then_sum", "scale_rewards": "none"},
+            "`scale_rewards='none'` has no meaning with",
+        ),
     ],
 )
 def test_wrong_options_are_named(tmp_path, options, message):
@@ -378,3 +386,90 @@ def test_a_given_adapter_is_the_reference(tmp_path):
     lines = [line["kl"] for line in trainer.state.log_history if "kl" in line]
     assert lines[0] == pytest.approx(0, abs=1e-6)
     assert lines[2] > 0
+
+
+def test_evaluation_is_over_all_completions(tmp_path):
+    """Also where the last batch is smaller."""
+
+    def position(target, **kwargs):
+        return [float(aim == 4) for aim in target]
+
+    options = {"num_generations_eval": 2, "per_device_eval_batch_size": 8}
+    trainer = make(tmp_path, options=options, reward_funcs=position)
+    assert trainer.evaluate(Dataset.from_list(prompts(5)))["eval_reward"] == pytest.approx(0.2)
+    assert trainer.evaluate(Dataset.from_list(prompts(5)))["eval_frac_reward_zero_std"] == 1
+
+
+def test_evaluation_needs_whole_groups(tmp_path):
+    """Said when it begins, if nothing was known of it before."""
+    trainer = make(tmp_path, options={"per_device_eval_batch_size": 6})
+    with pytest.raises(ValueError, match="An evaluation batch holds 6 completions"):
+        trainer.evaluate(Dataset.from_list(prompts(3)))
+
+
+def test_columns_for_rewards_are_in_all_sets(tmp_path):
+    """A missing one is an error before the run begins, and so is one that would be removed."""
+
+    def needs(completions, target):
+        return [0.0] * len(completions)
+
+    args = GRPOConfig(str(tmp_path), **QUIET)
+    sets = Dataset.from_list(prompts()), Dataset.from_list([{"prompt": "a"}])
+    with pytest.raises(ValueError, match="target"):
+        GRPOTrainer(tiny.model(), needs, args, *sets, processing_class=tiny.tokenizer())
+    with pytest.raises(ValueError, match="target"):
+        make(tmp_path, options={"remove_unused_columns": True}, reward_funcs=needs)
+
+
+def test_resuming_needs_the_same_batches(tmp_path):
+    """Completions that wait belong to batches of the size that they had."""
+    options = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
+    make(tmp_path, options=options).train()
+    again = make(tmp_path, options=options | {"num_iterations": 2})
+    with pytest.raises(ValueError, match="was made with `num_iterations=1`, and now it is 2"):
+        again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+
+
+def test_the_best_model_is_sent_before_it_is_evaluated(tmp_path):
+    """What was loaded at the end is not what the backend has."""
+    options = {
+        "max_steps": 2, "save_strategy": "steps", "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1,
+        "load_best_model_at_end": True, "metric_for_best_model": "eval_reward", "per_device_eval_batch_size": 4,
+    }  # fmt: skip
+    trainer = make(tmp_path, options=options, eval_dataset=Dataset.from_list(prompts(2)))
+    trainer.train()
+    before = trainer.backend.syncs
+    trainer.evaluate()
+    assert trainer.backend.syncs == before + 1
+
+
+def test_metrics_of_rewards_have_their_own_names(tmp_path):
+    """One that the trainer has is refused."""
+
+    def clashing(completions, log_metric, **kwargs):
+        log_metric("reward", 1.0)
+        return [0.0] * len(completions)
+
+    with pytest.raises(ValueError, match="a reward logged the metric `reward`"):
+        make(tmp_path, reward_funcs=clashing).train()
+
+
+def test_silent_groups_of_single_rewards_are_replayed_over(tmp_path):
+    """With rewards that are normalised one by one, advantages of rounding are none."""
+
+    def other(completion_ids, **kwargs):
+        return [1.0] * len(completion_ids)
+
+    options = {"max_steps": 3, "replay_groups": 4, "multi_objective_aggregation": "normalize_then_sum"}
+    trainer = make(tmp_path, options=options, reward_funcs=[flat_reward, other])
+    trainer.train()
+    ratios = [line["replayed_ratio"] for line in trainer.state.log_history if "replayed_ratio" in line]
+    assert ratios == [0.0, 0.5, 0.5]
+
+
+def test_adapters_with_virtual_tokens_are_refused(tmp_path):
+    """They could not be sampled."""
+    from peft import PromptTuningConfig
+
+    with pytest.raises(ValueError, match="virtual tokens"):
+        make(tmp_path, peft_config=PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2))

@@ -13,9 +13,12 @@ IMAGES = ("image", "images")
 
 
 def check_prompts(
-    train_dataset: Rows, eval_dataset: Rows | Mapping[str, Rows] | None, made_elsewhere: bool = False
+    train_dataset: Rows,
+    eval_dataset: Rows | Mapping[str, Rows] | None,
+    made_elsewhere: bool = False,
+    least: int = 1,
 ) -> None:
-    """Raise unless rows have prompts, if those are not `made_elsewhere`, and can be numbered.
+    """Raise unless rows have prompts, if those are not `made_elsewhere`, can be numbered, and are `least` to train on.
 
     Raises:
         ValueError: the column is missing, there are images, or a data set is a stream or empty.
@@ -42,6 +45,11 @@ def check_prompts(
             )
         if not len(rows):
             raise ValueError(f"the {name} data set has no rows.")
+    if len(train_dataset) < least:
+        raise ValueError(
+            f"the data set has {len(train_dataset)} rows, but a generation batch holds {least} different prompts. Add "
+            "rows, or lower `per_device_train_batch_size` or `steps_per_generation`."
+        )
 
 
 class PromptTokenizer:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 
-from ..models.policy import base_of, has_prompt_tokens
+from ..models.policy import base_of
 from .backend import Backend
 from .engine import InProcessEngine
 from .vllm_weights import check_sendable
@@ -45,11 +45,6 @@ def choose_backend(options: GenerationOptions, policy: Any, processing_class: An
     base = base_of(policy)
     dtype = DTYPES.get(accelerator.mixed_precision, base.dtype)
     if not options.use_vllm:
-        if has_prompt_tokens(policy):
-            raise ValueError(
-                "The policy's adapter puts virtual tokens in front of every row, which cannot be sampled in this "
-                "process. Use an adapter of another kind, such as LoRA."
-            )
         cast = None if dtype == base.dtype else dtype
         return InProcessEngine(base, options.generation_slots, cast, options.ds3_gather_for_generation)
     check_sendable(policy)

@@ -32,6 +32,13 @@ def check_generation(args: Any) -> None:
         raise ValueError(f'`pad_to_multiple_of={multiple!r}` must be "auto", None or a positive integer.')
     if not 0 < args.vllm_gpu_memory_utilization <= 1:
         raise ValueError(f"`vllm_gpu_memory_utilization={args.vllm_gpu_memory_utilization}` is a share: above 0 to 1.")
+    if args.train_sampling_strategy != "random":
+        raise ValueError(
+            f"`train_sampling_strategy={args.train_sampling_strategy!r}`, but prompts come in groups, shuffled or as "
+            "they are: leave it out, and set `shuffle_dataset`."
+        )
+    if args.accelerator_config.split_batches:
+        raise ValueError("`split_batches=True` would take groups apart. Leave it out of `accelerator_config`.")
     if args.vllm_structured_outputs_regex is not None and not args.use_vllm:
         raise ValueError("`vllm_structured_outputs_regex` is read by vLLM only. Set `use_vllm=True`, or leave it out.")
     for key in args.generation_kwargs or {}:
@@ -65,6 +72,12 @@ def check_batches(args: Any) -> int:
                 f"`generation_batch_size={args.generation_batch_size}` means {asked} steps per generation, but "
                 f"`steps_per_generation={steps}`. Set one of them."
             )
+        if asked < accumulated:
+            raise ValueError(
+                f"`generation_batch_size={args.generation_batch_size}` is less than an optimizer step learns from: "
+                f"{batch * args.world_size * accumulated} completions (`gradient_accumulation_steps={accumulated}`). "
+                "Raise it, or leave it out."
+            )
         steps = asked
     steps = accumulated if steps is None else steps
     if steps < 1:
@@ -81,14 +94,26 @@ def check_batches(args: Any) -> int:
             f"processes, {max(steps, accumulated)} steps), which is no multiple of "
             f"`num_generations={args.num_generations}`. Change one of these numbers."
         )
+    if args.eval_strategy != "no":
+        check_evaluation(args)
+    return steps
+
+
+def prompts_of(args: Any) -> int:
+    """Different prompts of a generation, over all processes."""
+    steps = max(args.steps_per_generation, args.gradient_accumulation_steps)
+    return int(args.per_device_train_batch_size * args.world_size * steps // args.num_generations)
+
+
+def check_evaluation(args: Any) -> None:
+    """Raise a ValueError unless batches of evaluation hold whole groups."""
     evaluated = args.per_device_eval_batch_size * args.world_size
-    if args.eval_strategy != "no" and evaluated % args.num_generations_eval:
+    if evaluated % args.num_generations_eval:
         raise ValueError(
             f"An evaluation batch holds {evaluated} completions (`per_device_eval_batch_size="
             f"{args.per_device_eval_batch_size}`, {args.world_size} processes), which is no multiple of "
             f"`num_generations_eval={args.num_generations_eval}`. Change one of these numbers."
         )
-    return steps
 
 
 def sampling_of(args: Any, stop: frozenset[int], seed: int = 0) -> Sampling:

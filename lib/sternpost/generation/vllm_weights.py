@@ -55,7 +55,7 @@ def check_sendable(model: Any) -> None:
     if has_prompt_tokens(model):
         raise ValueError(
             "The adapter of `model` puts virtual tokens before a prompt, which cannot be merged into its weights for "
-            "vLLM. Use LoRA, or generate in this process (`use_vllm=False`)."
+            "vLLM. Use an adapter of another kind, such as LoRA."
         )
     if is_peft_model(model) and model.active_adapters != [model.active_adapter]:
         raise ValueError(f"Several adapters are active: {model.active_adapters}. Leave one active to use vLLM.")

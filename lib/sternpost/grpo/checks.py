@@ -45,11 +45,19 @@ def check_combinations(args: Any) -> None:
             f"`entropy_coef={args.entropy_coef}` is where the adaptive coefficient begins: from `entropy_coef_min="
             f"{args.entropy_coef_min}` to `entropy_coef_max={args.entropy_coef_max}`."
         )
-    mode = args.vllm_importance_sampling_mode
-    if args.loss_type == "vespo" and mode.startswith("sequence") and args.use_vllm:
+    if args.delta is not None and args.loss_type in ("cispo", "sapo", "vespo"):
         raise ValueError(
-            f"`vllm_importance_sampling_mode={mode!r}`, but `loss_type='vespo'` reads a weight for each token into its "
-            "own. Use `token_truncate` or `token_mask`."
+            f"`delta={args.delta}` bounds a term that `loss_type={args.loss_type!r}` has not. Leave it out."
+        )
+    if args.multi_objective_aggregation == "normalize_then_sum" and args.scale_rewards != "group":
+        raise ValueError(
+            f"`scale_rewards={args.scale_rewards!r}` has no meaning with `multi_objective_aggregation="
+            "'normalize_then_sum'`, which scales each reward by itself. Leave one of them out."
+        )
+    if args.replay_groups and args.repetition_penalty != 1:
+        raise ValueError(
+            f"`replay_groups={args.replay_groups}` weighs completions by how they were drawn, which "
+            f"`repetition_penalty={args.repetition_penalty}` changes. Leave one of them out."
         )
     completions = args.per_device_train_batch_size * max(args.steps_per_generation, args.gradient_accumulation_steps)
     if args.replay_groups and completions % args.num_generations:

@@ -10,11 +10,23 @@ from torch import Tensor
 
 from ..generation.trajectory import Trajectory
 from ..rewards.groups import group_spread, weighted_sum
+from .contract import MultiObjectiveAggregation
+
+SMALL = 1e-6
+"""Advantages below are those of rounding."""
 
 
-def silent_groups(rewards: Float[Tensor, "N K"], weights: Float[Tensor, "K"], group: int) -> list[int]:
-    """The groups, by number, whose completions all have the same reward and so no advantage."""
-    return (group_spread(weighted_sum(rewards, weights), group)[::group] < 1e-12).nonzero()[:, 0].tolist()
+def silent_groups(
+    rewards: Float[Tensor, "N K"],
+    weights: Float[Tensor, "K"],
+    group: int,
+    aggregation: MultiObjectiveAggregation = "sum_then_normalize",
+) -> list[int]:
+    """The groups, by number, whose completions all have the same reward and so no advantage: in sum, or each of the
+    rewards where they are normalised one by one."""
+    columns = rewards.unbind(1) if aggregation == "normalize_then_sum" else [weighted_sum(rewards, weights)]
+    silent = torch.stack([group_spread(column, group)[::group] < 1e-12 for column in columns]).all(0)
+    return silent.nonzero()[:, 0].tolist()
 
 
 class FurtherRows:
@@ -51,7 +63,9 @@ class Replay:
         fresh = []
         for at in range(0, len(found), group):
             part = slice(at, at + group)
-            if advantages[part].any():
+            if (advantages[part].abs() > SMALL).any():
+                if any(each.logps is None for each in found[part]):
+                    continue  # nobody knows how they were drawn
                 kept = [replace(each, environment=None, fields={}) for each in found[part]]
                 fresh.append((kept, advantages[part].clone()))
             elif self.groups:

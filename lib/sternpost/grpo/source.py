@@ -10,6 +10,7 @@ from ..data.splits import Rows
 from ..generation.backend import Backend, Sampling
 from ..generation.conversations import Conversations
 from ..generation.environments import Environments
+from ..generation.options import prompts_of
 from ..generation.rollout_func import from_rollout_func
 from ..generation.trajectory import Trajectory
 from ..generation.turns import single_turn
@@ -76,6 +77,13 @@ def checked_rows(
                 "`train_dataset` is missing. Pass the prompts to train on; or an `environment_factory`, whose `reset` "
                 "returns them, and `max_steps`."
             )
-        train_dataset = Dataset.from_dict({"prompt": [None] * max(args.generation_batch_size, args.num_generations)})
-    check_prompts(train_dataset, eval_dataset, made_elsewhere=environment_factory is not None)
+        train_dataset = Dataset.from_dict({"prompt": [None] * prompts_of(args)})
+    several_turns = bool(tools or environment_factory)
+    apart = args.vllm_tensor_parallel_size > 1 or not args.ds3_gather_for_generation
+    if args.world_size > 1 and apart and (several_turns or args.dynamic_sampling_rounds):
+        raise ValueError(
+            "With `vllm_tensor_parallel_size` above 1 or `ds3_gather_for_generation=False`, processes have to draw "
+            "together, but with tools, environments or `dynamic_sampling_rounds` each draws as often as it needs to."
+        )
+    check_prompts(train_dataset, eval_dataset, environment_factory is not None, prompts_of(args))
     return train_dataset

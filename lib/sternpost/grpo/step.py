@@ -49,15 +49,15 @@ def step(
         old = old.where(rollout.replayed == 0, drawn)
     known = (entropy * mask).sum(), mask.sum()
     found = Step(logps.new_zeros(()), known, {"entropy": known})
-    if rollout.sampler_logps is not None:
-        gaps = (old - drawn).abs() * mask
-        said = mask * ~rollout.sampler_logps.isnan()
-        found.shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), said.sum())
-        found.largest["sampling/sampling_logp_difference/max"] = gaps.max()
+    gaps = (old - drawn).abs() * mask
+    said = mask * (0.0 if rollout.sampler_logps is None else ~rollout.sampler_logps.isnan())
+    found.shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), said.sum())
+    found.largest["sampling/sampling_logp_difference/max"] = gaps.max()
     weights = sampler_weights(found, old, drawn, mask, args) if corrected else None
     folded = None
     if weights is not None and args.loss_type == "vespo":  # which has them in the weights of its sequences
-        folded, weights = weights.log(), None
+        folded = weights.log() / (mask.sum(1, keepdim=True).clamp(min=1) if weights.size(1) == 1 else 1)
+        weights = None
     scored = Scored(logps, old, mask, rollout.advantages, folded)
     objective, average = LOSSES[args.loss_type]
     per_token = objective(scored, args)

@@ -24,16 +24,16 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer, TrainerCallback, set_seed
 from transformers.trainer_utils import EvalLoopOutput
 
-from ..checkpoints import all_or_nothing, check_writable, resolve_resume
+from ..checkpoints import all_or_nothing, check_writable, load_rank_state, resolve_resume
 from ..data.batches import multiple_of
 from ..data.chat import tokenizer_of
 from ..data.groups import GroupSampler
-from ..data.splits import Rows, column_names
+from ..data.splits import Rows
 from ..generation.backend import Backend, Sampling
 from ..generation.choose import choose_backend
 from ..generation.engine import InProcessEngine
 from ..generation.environments import Environments
-from ..generation.options import sampling_of
+from ..generation.options import check_evaluation, sampling_of
 from ..generation.tools import Calls
 from ..metrics import MetricBuffer
 from ..models.device import check_launch
@@ -45,6 +45,7 @@ from ..models.policy import (
     align_special_tokens,
     attach_adapter,
     base_of,
+    check_can_sample,
     load_policy,
     load_processing_class,
     router_coefficient,
@@ -59,7 +60,7 @@ from ..models.reference import (
 )
 from ..models.scores import Scorer, ScoreRequest, TokenScores
 from ..report.completions import completions_file, joined, print_completions, save_completions
-from ..rewards.judge import Judge, Reward
+from ..rewards.judge import Judge, Reward, check_reward_columns
 from ..rewards.judged import (
     Judged,
     asked,
@@ -71,6 +72,7 @@ from ..rewards.judged import (
 )
 from .advantages import advantages
 from .config import GRPOConfig
+from .contract import METRICS
 from .correction import entropy_threshold
 from .entropy import EntropyControl
 from .loss import Window
@@ -147,7 +149,7 @@ class GRPOTrainer(Trainer):
             environments.kinds if environments else (), args.trust_remote_code, calls,
         )  # fmt: skip
         if rollout_func is None:  # which may tell rewards more
-            self.judge.check_columns(column_names(train_dataset, "train"))
+            check_reward_columns(self.judge, train_dataset, eval_dataset, args.remove_unused_columns)
 
         # ---- 2. Policy and tokenizer
         set_seed(args.seed)  # adapters start from random weights
@@ -156,10 +158,9 @@ class GRPOTrainer(Trainer):
         self.tokenizer = tokenizer_of(processing_class)
         align_special_tokens(base_of(policy), self.tokenizer, None)
         policy = attach_adapter(policy, peft_config, args)
+        check_can_sample(policy)
         if args.disable_dropout:
             disable_dropout(policy)
-        if args.cast_lm_head_to_fp32:
-            compute_head_in_float32(base_of(policy))
         self.router_coefficient = router_coefficient(base_of(policy), args.router_aux_loss_coef)
         self.scorer = scorer or score_batch
 
@@ -167,11 +168,13 @@ class GRPOTrainer(Trainer):
         reference = starting_reference(model, policy, AutoModelForCausalLM, args, quantization_config)
         models = [base_of(policy), *([] if reference is None else [reference])]
         for each in models:
+            if args.cast_lm_head_to_fp32:
+                compute_head_in_float32(each)
             enable_scoring(each)
         self.shared = scorer is None and all(keep_rows_apart(each, branches=True) for each in models)
 
         # ---- 4. Generation
-        ours = None if rollout_func is None else lambda prompts: rollout_func(prompts, self)
+        ours = rollout_func and (lambda prompts: rollout_func(prompts, self))
         self.source = Source(args, processing_class, tools, environments, ours)
 
         # ---- 5. super()
@@ -192,8 +195,6 @@ class GRPOTrainer(Trainer):
         self.reward_weights = self.judge.to(self.accelerator.device).weights.to(self.accelerator.device)
         self.backend = backend or choose_backend(args, policy, processing_class, self.accelerator)
         self.other_sampler = rollout_func is not None or not isinstance(self.backend, InProcessEngine)
-        self.per_window = args.gradient_accumulation_steps
-        self.per_generation = max(args.steps_per_generation, self.per_window)
         self._start_over()
 
     # twin: sternpost.rloo.trainer.RLOOTrainer._start_over
@@ -207,7 +208,18 @@ class GRPOTrainer(Trainer):
         self.entropy = EntropyControl(self.args)
         self.shown: list[dict[str, list[Any]]] = []
         self.synced: Any = None
+        self.eval_batches = 0
         self.step_seconds = 0.0
+
+    @property
+    def per_window(self) -> int:
+        """Micro-batches of an optimizer step."""
+        return int(self.args.gradient_accumulation_steps)
+
+    @property
+    def per_generation(self) -> int:
+        """Micro-batches of a generation."""
+        return max(self.args.steps_per_generation, self.per_window)
 
     # ---- Data -----------------------------------------------------------------------------------------------------
 
@@ -222,10 +234,14 @@ class GRPOTrainer(Trainer):
         args, rows = self.args, len(self.train_dataset if dataset is None else dataset)
         prompts = self._train_batch_size * self.per_generation * args.world_size // args.num_generations
         repeats = self.per_generation * args.num_iterations
-        seed = args.seed if args.shuffle_dataset else None
-        return GroupSampler(rows, prompts, args.num_generations, repeats, seed)
+        seed = args.seed if args.data_seed is None else args.data_seed
+        epoch = lambda: int(self.state.epoch or 0)  # noqa: E731
+        return GroupSampler(
+            rows, prompts, args.num_generations, repeats, seed if args.shuffle_dataset else None, epoch
+        )  # fmt: skip
 
     def _get_eval_sampler(self, dataset: Any) -> GroupSampler:
+        check_evaluation(self.args)
         return GroupSampler(len(dataset), 1, self.args.num_generations_eval)
 
     # ---- Rolling out ----------------------------------------------------------------------------------------------
@@ -259,7 +275,7 @@ class GRPOTrainer(Trainer):
         worth = advantages(
             rewards, self.reward_weights, group, args.scale_rewards, args.multi_objective_aggregation
         )[mine].clone()  # fmt: skip
-        if args.log_completions and mode == "train":
+        if args.log_completions and mode == "train" and args.logging_strategy != "no":
             self.shown.append(table_of(made, worth, self.judge.names, self.state.global_step + 1))
         trajectories, replayed = made.trajectories, None
         if mode == "train" and args.replay_groups:
@@ -298,10 +314,12 @@ class GRPOTrainer(Trainer):
         """Replace prompts whose completions all have the same reward; what is left after some rounds is kept."""
         first = self.accelerator.process_index * len(made.rows)
         for attempt in range(1, self.args.dynamic_sampling_rounds + 1):
-            silent = silent_groups(rewards, self.reward_weights, group)
+            silent = silent_groups(rewards, self.reward_weights, group, self.args.multi_objective_aggregation)
             if not silent:
                 break
-            fresh = [self.train_dataset[number] for number in self.further.take(len(silent))]
+            columns = list(made.rows[0])
+            found = (self.train_dataset[number] for number in self.further.take(len(silent)))
+            fresh = [{name: row[name] for name in columns if name in row} for row in found]
             places = {
                 place - first: row
                 for number, row in zip(silent, fresh, strict=True)
@@ -316,7 +334,10 @@ class GRPOTrainer(Trainer):
     def sampling(self, mode: str, attempt: int = 0) -> Sampling:
         """How completions are drawn; every rank, every generation and every attempt differently."""
         args, rank = self.args, self.accelerator.process_index
-        generation = self.micro_step // (self.per_generation * args.num_iterations) if mode == "train" else -1
+        generation = self.micro_step // (self.per_generation * args.num_iterations)
+        if mode == "eval":
+            self.eval_batches += 1
+            generation = -self.eval_batches
         seed = crc32(repr((args.seed, generation, rank, attempt)).encode())
         stop = stop_tokens(base_of(self.accelerator.unwrap_model(self.model)), self.tokenizer)
         return sampling_of(args, stop, seed)
@@ -353,7 +374,9 @@ class GRPOTrainer(Trainer):
         width = multiple_of(self.args.pad_to_multiple_of)
         batch = rollout.batch(self.tokenizer.pad_token_id, self.shared, width).to(self.accelerator.device)
         request = ScoreRequest(
-            batch.labels, temperature=self.args.temperature, router=bool(self.router_coefficient) and model.training
+            batch.labels,
+            temperature=self.args.temperature,
+            router=bool(self.router_coefficient) and model.training and torch.is_grad_enabled(),
         )
         scores = self.scorer(model, batch.inputs, request)
         return batch.per_completion(scores.logps), batch.per_completion(scores.entropy), scores
@@ -367,11 +390,7 @@ class GRPOTrainer(Trainer):
     ) -> Any:
         rollout, training = inputs.rollout, model.training
         logps, entropy, scores = self.score(model, rollout)
-        corrected = (
-            self.args.vllm_importance_sampling_correction
-            and self.other_sampler
-            and rollout.sampler_logps is not None
-        )  # fmt: skip
+        corrected = self.args.vllm_importance_sampling_correction and self.other_sampler
         found = step(
             logps, entropy, rollout, inputs.window, self.args, corrected,
             self.entropy.coefficient if self.entropy.enabled else None,
@@ -418,6 +437,9 @@ class GRPOTrainer(Trainer):
     def _add_notes(self, metrics: dict[str, float], mode: str) -> None:
         """Add what rewards logged, whose names may differ from rank to rank."""
         names = sorted(set(gather_object(list(metrics))))
+        taken = sorted(set(names) & set(METRICS))
+        if taken:
+            raise ValueError(f"a reward logged the metric `{taken[0]}`, which the trainer logs. Give it another name.")
         self.metrics[mode].add(
             {name: (torch.tensor(metrics.get(name, 0.0)), torch.tensor(float(name in metrics))) for name in names}
         )
@@ -457,11 +479,14 @@ class GRPOTrainer(Trainer):
         self._start_over()
         if resume is not None:
             path = Path(resume) / STATE.format(rank=self.accelerator.process_index)
-            state = torch.load(path, weights_only=False, map_location=self.accelerator.device.type)
-            self.micro_step, self.waiting = state["micro_step"], state["waiting"]
-            self.further.taken, self.replay.groups = state["further"], state["replay"]
+            state = load_rank_state(path, self._batches(), self.accelerator.device.type)
+            self.micro_step, self.waiting, self.shown = state["micro_step"], state["waiting"], state["shown"]
+            self.further.taken = state["further"]
+            self.replay.groups.extend(state["replay"])
             self.entropy.restore(state["entropy"])
-        return super().train(resume, *args, **kwargs)
+        output = super().train(resume, *args, **kwargs)
+        self.synced = None  # the best checkpoint may have been loaded
+        return output
 
     def prediction_step(
         self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
@@ -482,6 +507,7 @@ class GRPOTrainer(Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
+        self.eval_batches = 0
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
         metrics = self.metrics["eval"].flush(self.accelerator)
         output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
@@ -500,14 +526,24 @@ class GRPOTrainer(Trainer):
             checkpoint.mkdir(parents=True, exist_ok=True)
             used_up = self.micro_step % (self.per_generation * self.args.num_iterations) == 0
             state = {
+                "batches": self._batches(),
                 "micro_step": self.micro_step,
                 "waiting": [] if used_up else self.waiting,
+                "shown": self.shown,
                 "further": self.further.taken,
                 "replay": self.replay.groups,
                 "entropy": self.entropy.state(),
             }
             torch.save(state, checkpoint / STATE.format(rank=self.accelerator.process_index))
+            self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
+
+    def _batches(self) -> dict[str, int]:
+        """What decides which completions a micro-batch holds."""
+        args = self.args
+        names = ("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation",
+                 "num_generations", "num_iterations", "world_size")  # fmt: skip
+        return {name: getattr(args, name) for name in names}
 
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["prompt"]

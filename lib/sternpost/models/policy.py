@@ -191,6 +191,15 @@ def has_prompt_tokens(model: Any) -> bool:
     return is_peft_model(model) and any(config.is_prompt_learning for config in model.peft_config.values())
 
 
+def check_can_sample(model: Any) -> None:
+    """Raise a ValueError if a policy cannot draw completions as it is trained."""
+    if has_prompt_tokens(model):
+        raise ValueError(
+            "The adapter puts virtual tokens in front of every row, which cannot be sampled. Use an adapter of another "
+            "kind, such as LoRA."
+        )
+
+
 def base_of(model: Any) -> PreTrainedModel:
     """The model under an adapter, or the model itself."""
     return model.get_base_model() if is_peft_model(model) else model

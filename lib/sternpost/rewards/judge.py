@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..data.splits import column_names
 from ..generation.tools import Calls
 from ..generation.trajectory import Trajectory
 from .completions import Completion
@@ -189,6 +190,14 @@ class EnvironmentReward:
             logger.warning("%s; it counts as not given for completion %d.", problem, at)
         found = {at: each.value for at, each in zip(judging, outcomes, strict=True)}
         return checked(self.name, [found.get(at) for at in range(len(environments))], len(environments))
+
+
+def check_reward_columns(judge: Judge, train_dataset: Any, eval_dataset: Any, only_prompts: bool) -> None:
+    """Raise a ValueError if a reward asks for a column that a data set lacks, or that is removed (`only_prompts`)."""
+    evaluated = eval_dataset if isinstance(eval_dataset, dict) else {"evaluation": eval_dataset}
+    for name, rows in {"train": train_dataset, **evaluated}.items():
+        if rows is not None:
+            judge.check_columns(["prompt"] if only_prompts else column_names(rows, name))
 
 
 def as_reward(reward: Any, tokenizer: Any, trust_remote_code: bool) -> RewardFunction | RewardModel:

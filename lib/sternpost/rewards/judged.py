@@ -34,8 +34,9 @@ class Judged:
         for at, place in enumerate(places):
             self.rows[place], self.trajectories[place] = others.rows[at], others.trajectories[at]
             self.completions[place] = others.completions[at]
-            for name, values in others.columns.items():
-                self.columns.setdefault(name, [None] * len(self.rows))[place] = values[at]
+            for name in {**self.columns, **others.columns}:
+                column = self.columns.setdefault(name, [None] * len(self.rows))
+                column[place] = others.columns[name][at] if name in others.columns else None
         if places:
             self.rewards = self.rewards.index_copy(0, torch.tensor(places, device=self.rewards.device), others.rewards)
 
@@ -49,13 +50,15 @@ def reward_metrics(
     for name, column in zip(names, rewards.unbind(1), strict=True):
         known = column[~column.isnan()]
         if len(known):
-            found[f"rewards/{name}/mean"] = (known.mean(), one)
-            found[f"rewards/{name}/std"] = (known.std() if len(known) > 1 else known.new_zeros(()), one)
+            found[f"rewards/{name}/mean"] = (known.sum(), one * len(known))
+            found[f"rewards/{name}/std"] = (spread(known[None]).sum() * len(known), one * len(known))
     total = weighted_sum(rewards, weights)
     if not total.isnan().all():
-        found["reward"] = (total.nanmean(), one)
-        found["reward_std"] = (spread(total[None]).mean(), one)
-    found["frac_reward_zero_std"] = (without_signal(total, group).mean(), one)
+        count = (~total.isnan()).sum()
+        found["reward"] = (total.nansum(), count)
+        found["reward_std"] = (spread(total[None]).sum() * count, count)
+    silent = without_signal(total, group)
+    found["frac_reward_zero_std"] = (silent.sum(), one * len(silent))
     return found
 
 

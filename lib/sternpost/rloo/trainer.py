@@ -23,16 +23,16 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer, TrainerCallback, set_seed
 from transformers.trainer_utils import EvalLoopOutput
 
-from ..checkpoints import all_or_nothing, check_writable, resolve_resume
+from ..checkpoints import all_or_nothing, check_writable, load_rank_state, resolve_resume
 from ..data.batches import multiple_of
 from ..data.chat import tokenizer_of
 from ..data.groups import GroupSampler
 from ..data.prompts import PromptTokenizer, check_prompts
-from ..data.splits import Rows, column_names
+from ..data.splits import Rows
 from ..generation.backend import Backend, Sampling
 from ..generation.choose import choose_backend
 from ..generation.engine import InProcessEngine
-from ..generation.options import sampling_of
+from ..generation.options import check_evaluation, prompts_of, sampling_of
 from ..generation.turns import single_turn
 from ..metrics import MetricBuffer
 from ..models.device import check_launch
@@ -43,6 +43,7 @@ from ..models.policy import (
     align_special_tokens,
     attach_adapter,
     base_of,
+    check_can_sample,
     load_policy,
     load_processing_class,
     router_coefficient,
@@ -58,7 +59,7 @@ from ..models.reference import (
 from ..models.scores import Scorer, ScoreRequest, TokenScores
 from ..report.completions import completions_file, joined, print_completions, save_completions
 from ..rewards.groups import weighted_sum
-from ..rewards.judge import Judge, Reward
+from ..rewards.judge import Judge, Reward, check_reward_columns
 from ..rewards.judged import (
     Judged,
     completions_of,
@@ -68,6 +69,7 @@ from ..rewards.judged import (
     token_count,
 )
 from .config import RLOOConfig
+from .contract import METRICS
 from .loss import Window, leave_one_out, shaped, step
 from .rollout import MicroBatch, Rollout, rollout_of
 
@@ -126,12 +128,12 @@ class RLOOTrainer(Trainer):
             raise ValueError("`train_dataset` is missing. Pass the prompts to train on.")
         check_launch(args)
         check_writable(args.output_dir)
-        check_prompts(train_dataset, eval_dataset)
+        check_prompts(train_dataset, eval_dataset, least=prompts_of(args))
         self.judge = Judge(
             reward_funcs, reward_processing_classes, args.reward_weights, args.reward_timeout,
             trust_remote_code=args.trust_remote_code,
         )  # fmt: skip
-        self.judge.check_columns(column_names(train_dataset, "train"))
+        check_reward_columns(self.judge, train_dataset, eval_dataset, args.remove_unused_columns)
 
         # ---- 2. Policy and tokenizer
         set_seed(args.seed)  # adapters start from random weights
@@ -140,6 +142,7 @@ class RLOOTrainer(Trainer):
         self.tokenizer = tokenizer_of(processing_class)
         align_special_tokens(base_of(policy), self.tokenizer, None)
         policy = attach_adapter(policy, peft_config, args)
+        check_can_sample(policy)
         if args.disable_dropout:
             disable_dropout(policy)
         self.router_coefficient = router_coefficient(base_of(policy), args.router_aux_loss_coef)
@@ -174,8 +177,6 @@ class RLOOTrainer(Trainer):
         self.backend = backend or choose_backend(args, policy, processing_class, self.accelerator)
         own_sampler = isinstance(self.backend, InProcessEngine) and args.repetition_penalty == 1
         self.sampler_is_policy = own_sampler
-        self.per_window = args.gradient_accumulation_steps
-        self.per_generation = max(args.steps_per_generation, self.per_window)
         self._start_over()
 
     # twin: sternpost.grpo.trainer.GRPOTrainer._start_over
@@ -186,7 +187,18 @@ class RLOOTrainer(Trainer):
         self.waiting: list[MicroBatch] = []
         self.shown: list[dict[str, list[Any]]] = []
         self.synced: Any = None
+        self.eval_batches = 0
         self.step_seconds = 0.0
+
+    @property
+    def per_window(self) -> int:
+        """Micro-batches of an optimizer step."""
+        return int(self.args.gradient_accumulation_steps)
+
+    @property
+    def per_generation(self) -> int:
+        """Micro-batches of a generation."""
+        return max(self.args.steps_per_generation, self.per_window)
 
     # ---- Data -----------------------------------------------------------------------------------------------------
 
@@ -201,10 +213,14 @@ class RLOOTrainer(Trainer):
         args, rows = self.args, len(self.train_dataset if dataset is None else dataset)
         prompts = self._train_batch_size * self.per_generation * args.world_size // args.num_generations
         repeats = self.per_generation * args.num_iterations
-        seed = args.seed if args.shuffle_dataset else None
-        return GroupSampler(rows, prompts, args.num_generations, repeats, seed)
+        seed = args.seed if args.data_seed is None else args.data_seed
+        epoch = lambda: int(self.state.epoch or 0)  # noqa: E731
+        return GroupSampler(
+            rows, prompts, args.num_generations, repeats, seed if args.shuffle_dataset else None, epoch
+        )  # fmt: skip
 
     def _get_eval_sampler(self, dataset: Any) -> GroupSampler:
+        check_evaluation(self.args)
         return GroupSampler(len(dataset), 1, self.args.num_generations_eval)
 
     # ---- Rolling out ----------------------------------------------------------------------------------------------
@@ -237,7 +253,7 @@ class RLOOTrainer(Trainer):
         size = len(rows) // parts
         known = [self.with_known_scores(rollout.part(slice(at, at + size)), mode) for at in range(0, len(rows), size)]
         worth = self.advantages(known, group, mode)
-        if args.log_completions and mode == "train":
+        if args.log_completions and mode == "train" and args.logging_strategy != "no":
             self.shown.append(table_of(made, torch.cat(worth), self.judge.names, self.state.global_step + 1))
         per_window = self.per_window if mode == "train" else 1
         sequences = torch.tensor(float(size * per_window * self.accelerator.num_processes), device=rewards.device)
@@ -284,7 +300,10 @@ class RLOOTrainer(Trainer):
     def sampling(self, mode: str) -> Sampling:
         """How completions are drawn; every rank and every generation differently."""
         args, rank = self.args, self.accelerator.process_index
-        generation = self.micro_step // (self.per_generation * args.num_iterations) if mode == "train" else -1
+        generation = self.micro_step // (self.per_generation * args.num_iterations)
+        if mode == "eval":
+            self.eval_batches += 1
+            generation = -self.eval_batches
         seed = crc32(repr((args.seed, generation, rank)).encode())
         stop = stop_tokens(base_of(self.accelerator.unwrap_model(self.model)), self.tokenizer)
         return sampling_of(args, stop, seed)
@@ -313,7 +332,9 @@ class RLOOTrainer(Trainer):
         width = multiple_of(self.args.pad_to_multiple_of)
         batch = rollout.batch(self.tokenizer.pad_token_id, self.shared, width).to(self.accelerator.device)
         request = ScoreRequest(
-            batch.labels, temperature=self.args.temperature, router=bool(self.router_coefficient) and model.training
+            batch.labels,
+            temperature=self.args.temperature,
+            router=bool(self.router_coefficient) and model.training and torch.is_grad_enabled(),
         )
         scores = self.scorer(model, batch.inputs, request)
         return batch.per_completion(scores.logps), batch.per_completion(scores.entropy), scores
@@ -354,6 +375,9 @@ class RLOOTrainer(Trainer):
     def _add_notes(self, metrics: dict[str, float], mode: str) -> None:
         """Add what rewards logged, whose names may differ from rank to rank."""
         names = sorted(set(gather_object(list(metrics))))
+        taken = sorted(set(names) & set(METRICS))
+        if taken:
+            raise ValueError(f"a reward logged the metric `{taken[0]}`, which the trainer logs. Give it another name.")
         self.metrics[mode].add(
             {name: (torch.tensor(metrics.get(name, 0.0)), torch.tensor(float(name in metrics))) for name in names}
         )
@@ -393,9 +417,11 @@ class RLOOTrainer(Trainer):
         self._start_over()
         if resume is not None:
             path = Path(resume) / STATE.format(rank=self.accelerator.process_index)
-            state = torch.load(path, weights_only=False, map_location=self.accelerator.device.type)
-            self.micro_step, self.waiting = state["micro_step"], state["waiting"]
-        return super().train(resume, *args, **kwargs)
+            state = load_rank_state(path, self._batches(), self.accelerator.device.type)
+            self.micro_step, self.waiting, self.shown = state["micro_step"], state["waiting"], state["shown"]
+        output = super().train(resume, *args, **kwargs)
+        self.synced = None  # the best checkpoint may have been loaded
+        return output
 
     def prediction_step(
         self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
@@ -416,6 +442,7 @@ class RLOOTrainer(Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
+        self.eval_batches = 0
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
         metrics = self.metrics["eval"].flush(self.accelerator)
         output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
@@ -433,9 +460,22 @@ class RLOOTrainer(Trainer):
         with all_or_nothing(checkpoint):
             checkpoint.mkdir(parents=True, exist_ok=True)
             used_up = self.micro_step % (self.per_generation * self.args.num_iterations) == 0
-            state = {"micro_step": self.micro_step, "waiting": [] if used_up else self.waiting}
+            state = {
+                "batches": self._batches(),
+                "micro_step": self.micro_step,
+                "waiting": [] if used_up else self.waiting,
+                "shown": self.shown,
+            }
             torch.save(state, checkpoint / STATE.format(rank=self.accelerator.process_index))
+            self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
+
+    def _batches(self) -> dict[str, int]:
+        """What decides which completions a micro-batch holds."""
+        args = self.args
+        names = ("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation",
+                 "num_generations", "num_iterations", "world_size")  # fmt: skip
+        return {name: getattr(args, name) for name in names}
 
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["prompt"]
