@@ -1,17 +1,17 @@
 """GRPO on a task of reasoning-gym: the model inside the package learns from scores alone.
 
 Run it from anywhere: `python examples/grpo_reasoning_gym.py [TASK [SEED [OUTPUT_DIR [STEPS]]]]`, where the task is
-`chain_sum` or `spell_backward`. It needs `pip install 'sternpost[reasoning-gym]'`.
+`chain_sum` or `leg_counting`. It needs `pip install 'sternpost[reasoning-gym]'`.
 
 The model has never seen these questions, so it is first shown some with their answers; every third of these shows its
-steps. That leaves it answering mostly at once and often wrongly. Then rewards tell it what works: in `chain_sum` to
-show its steps, in `spell_backward` to say too much, which the task's score does not punish (docs/agents.md).
+steps. That leaves it answering mostly at once and often wrongly. Then rewards tell it that showing its steps works.
 """
 
 import re
 import sys
 
 from datasets import Dataset
+from reasoning_gym.arithmetic.leg_counting import ANIMALS
 
 from sternpost import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer, demo
 from sternpost.demo.evaluate import generate
@@ -28,17 +28,24 @@ def sum_steps(question: str) -> str:
     return "\n".join(lines)
 
 
-def spelling_steps(question: str) -> str:
-    """The letters of the word that the question ends with, as they stand and from the last to the first."""
-    word = question.split()[-1]
-    return f"{' '.join(word)}\n{' '.join(reversed(word))}"
+def leg_steps(question: str) -> str:
+    """The legs of each kind in "... if you have 3 spiders, 1 cow?" and of all, a line each."""
+    lines, total = [], 0
+    for number, kind in re.findall(r"(\d+) ([a-z ]+)", question):
+        each = ANIMALS[kind.removesuffix("s") if int(number) > 1 else kind]
+        legs = int(number) * each
+        lines.append(f"{number}*{each}={legs}")
+        if len(lines) > 1:
+            lines.append(f"{total}+{legs}={total + legs}")
+        total += legs
+    return "\n".join(lines)
 
 
 TASKS = {
-    "chain_sum": ({"min_terms": 3, "max_terms": 4, "min_digits": 1, "max_digits": 1}, sum_steps),
-    "spell_backward": ({"min_word_len": 3, "max_word_len": 5}, spelling_steps),
+    "chain_sum": ({"min_terms": 3, "max_terms": 4, "min_digits": 1, "max_digits": 1}, sum_steps, 1000),
+    "leg_counting": ({"min_animals": 2, "max_animals": 2, "max_instances": 5}, leg_steps, 2000),
 }
-"""Options of the task, and how to come from its question to the answer."""
+"""Options of the task, how to come from its question to the answer, and how many questions are shown with answers."""
 
 
 def warm_up(name: str, rows: Dataset, args: SFTConfig) -> SFTTrainer:
@@ -56,9 +63,9 @@ def warm_up(name: str, rows: Dataset, args: SFTConfig) -> SFTTrainer:
     return trainer
 
 
-def learn(name: str, seed: int, output_dir: str, steps: int = 50) -> tuple[list[float], list[float]]:
+def learn(name: str, seed: int, output_dir: str, steps: int = 35) -> tuple[list[float], list[float]]:
     """The scores of greedy answers to 300 held-out questions, before GRPO and after it."""
-    config, _ = TASKS[name]
+    config, _, demonstrations = TASKS[name]
     # Problem i of seed s is problem i + 1 of seed s - 1: seeds have to lie further apart than there are problems.
     first = 1_000_000 * (seed + 1)
     held_out, score = task(name, 300, first, **config)
@@ -75,7 +82,7 @@ def learn(name: str, seed: int, output_dir: str, steps: int = 50) -> tuple[list[
     # So small a model is no faster in bfloat16.
     common = {"seed": seed, "data_seed": seed, "bf16": False, "logging_steps": 5, "save_strategy": "no"}
     tuned = f"{output_dir}/sft"
-    shown, _ = others(1000, first + 100_000)
+    shown, _ = others(demonstrations, first + 100_000)
     before = scores(
         warm_up(
             name,
@@ -112,7 +119,7 @@ def learn(name: str, seed: int, output_dir: str, steps: int = 50) -> tuple[list[
 
 
 def main(
-    name: str = "chain_sum", seed: str = "0", output_dir: str = "runs/grpo_reasoning_gym", steps: str = "50"
+    name: str = "chain_sum", seed: str = "0", output_dir: str = "runs/grpo_reasoning_gym", steps: str = "35"
 ) -> None:
     before, after = learn(name, int(seed), output_dir, int(steps))
     better = sum(new > old for old, new in zip(before, after, strict=True))
