@@ -101,7 +101,8 @@ def evaluations(room: str) -> None:
 
         evaluating.compute_loss = keeping
         logged[library] = evaluating.evaluate()
-    assert losses["trl"] != near(losses["sternpost"])  # the peer evaluates in another order
+    if room == "grpo":  # advantages of leave-one-out add up to nothing
+        assert losses["trl"] != near(losses["sternpost"])  # the peer evaluates in another order
     assert logged["sternpost"]["eval_loss"] == near(sum(losses["sternpost"]) / 3)
     assert logged["sternpost"]["eval_loss"] == near(losses["one"][0])
     first, second, last = losses["trl"]

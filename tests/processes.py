@@ -25,3 +25,19 @@ def launch(script: Path, processes: int, *arguments: str) -> None:
     command = [sys.executable, *(several if processes > 1 else []), str(script), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert result.returncode == 0, result.stderr[-4000:]
+
+
+def shard_on_cpus() -> None:
+    """Let accelerate shard weights in processes that talk by gloo, which it does on accelerators only: without it FSDP
+    is silently left out, and a test of it tests nothing."""
+    from accelerate import PartialState
+    from accelerate.utils import DistributedType
+
+    begin = PartialState.__init__
+
+    def init(self: PartialState, *args: object, **kwargs: object) -> None:
+        begin(self, *args, **kwargs)
+        if self._shared_state.get("distributed_type") == DistributedType.MULTI_CPU:
+            PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+
+    PartialState.__init__ = init  # type: ignore[method-assign]

@@ -59,7 +59,7 @@ ADVANTAGES = {
     "groups without signal, with a reference": case(rewards=("seldom",), unlike=SILENT),
     "a reward model": case({"reward_weights": [1.0, 0.1]}, "prompt_chat", rewards=("judge", "variety")),
     "a metric of a reward": case(rewards=("noted",)),
-    "two completions of a prompt": case({"num_generations": 2}, "prompt_chat"),
+    "two completions of a prompt": case({"num_generations": 2}, "prompt_chat", unlike=SILENT),
     "eight completions of a prompt": case({"num_generations": 8}),
 }
 CLIPPING = {

@@ -17,6 +17,7 @@ from datasets import Dataset
 
 from sternpost import DPOTrainer
 from tests.dpo import runs
+from tests.processes import shard_on_cpus
 
 
 def trainer(path: Path, options: dict[str, Any]) -> DPOTrainer:
@@ -53,6 +54,8 @@ def run(path: Path, options: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     out, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
+    if any("fsdp" in options for options in cases.values()):
+        shard_on_cpus()
     gc.freeze()  # every run ends with a collection of all garbage
     logged = {name: run(out.with_suffix("") / name, options) for name, options in cases.items()}
     from accelerate import PartialState

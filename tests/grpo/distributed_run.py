@@ -17,6 +17,7 @@ from sternpost.rloo.trainer import RLOOTrainer
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests import tiny
+from tests.processes import shard_on_cpus
 
 COMMON = dict(
     report_to="none", disable_tqdm=True, save_strategy="no", logging_steps=1, learning_rate=1e-2, max_steps=3,
@@ -59,6 +60,8 @@ def main() -> None:
     rows = [
         {"prompt": [{"role": "user", "content": " ".join(tiny.WORDS[at : at + 2])}], "target": at} for at in range(12)
     ]
+    if any("fsdp" in case for case in cases.values()):
+        shard_on_cpus()
     found = {}
     for name, case in cases.items():
         found[name] = trained(dict(case), rows, out.with_suffix("") / name)

@@ -13,11 +13,14 @@ from datasets import Dataset
 
 from sternpost import RewardConfig, RewardTrainer
 from tests import tiny
+from tests.processes import shard_on_cpus
 from tests.reward import runs
 
 
 def main() -> None:
     out, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+    if "fsdp" in options:
+        shard_on_cpus()
     rows = Dataset.from_list(runs.with_margins(runs.pairs(16)))
     if options.pop("streaming", False):
         rows = rows.to_iterable_dataset()

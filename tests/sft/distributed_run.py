@@ -13,10 +13,13 @@ from datasets import Dataset
 
 from sternpost import SFTConfig, SFTTrainer
 from tests import tiny
+from tests.processes import shard_on_cpus
 
 
 def main() -> None:
     out, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+    if "fsdp" in options:
+        shard_on_cpus()
     peft = None
     if options.pop("lora", False):
         from peft import LoraConfig

@@ -32,10 +32,11 @@ def check_generation(args: Any) -> None:
         raise ValueError(f'`pad_to_multiple_of={multiple!r}` must be "auto", None or a positive integer.')
     if not 0 < args.vllm_gpu_memory_utilization <= 1:
         raise ValueError(f"`vllm_gpu_memory_utilization={args.vllm_gpu_memory_utilization}` is a share: above 0 to 1.")
-    if args.train_sampling_strategy != "random":
+    order = args.train_sampling_strategy
+    if order == "group_by_length" or (order == "sequential" and args.shuffle_dataset):
         raise ValueError(
-            f"`train_sampling_strategy={args.train_sampling_strategy!r}`, but prompts come in groups, shuffled or as "
-            "they are: leave it out, and set `shuffle_dataset`."
+            f"`train_sampling_strategy={order!r}`, but prompts come in groups, in the order that `shuffle_dataset="
+            f"{args.shuffle_dataset}` says. Leave it out, and set `shuffle_dataset`."
         )
     if args.accelerator_config.split_batches:
         raise ValueError("`split_batches=True` would take groups apart. Leave it out of `accelerator_config`.")

@@ -49,10 +49,11 @@ def step(
         old = old.where(rollout.replayed == 0, drawn)
     known = (entropy * mask).sum(), mask.sum()
     found = Step(logps.new_zeros(()), known, {"entropy": known})
-    gaps = (old - drawn).abs() * mask
-    said = mask * (0.0 if rollout.sampler_logps is None else ~rollout.sampler_logps.isnan())
-    found.shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), said.sum())
-    found.largest["sampling/sampling_logp_difference/max"] = gaps.max()
+    if rollout.sampler_logps is not None:
+        gaps = (old - drawn).abs() * mask
+        said = mask * ~rollout.sampler_logps.isnan()
+        found.shares["sampling/sampling_logp_difference/mean"] = (gaps.sum(), said.sum())
+        found.largest["sampling/sampling_logp_difference/max"] = gaps.max()
     weights = sampler_weights(found, old, drawn, mask, args) if corrected else None
     folded = None
     if weights is not None and args.loss_type == "vespo":  # which has them in the weights of its sequences

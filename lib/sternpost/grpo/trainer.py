@@ -390,7 +390,8 @@ class GRPOTrainer(Trainer):
     ) -> Any:
         rollout, training = inputs.rollout, model.training
         logps, entropy, scores = self.score(model, rollout)
-        corrected = self.args.vllm_importance_sampling_correction and self.other_sampler
+        corrected = self.other_sampler and rollout.sampler_logps is not None
+        corrected = corrected and self.args.vllm_importance_sampling_correction
         found = step(
             logps, entropy, rollout, inputs.window, self.args, corrected,
             self.entropy.coefficient if self.entropy.enabled else None,
