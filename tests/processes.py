@@ -14,6 +14,8 @@ FSDP2 = {
     },
 }  # fmt: skip
 """Weights spread over the processes."""
+STATEFUL = {"optim": "adamw_torch", "adam_epsilon": 0.1}
+"""An optimizer that torch can resume when it is spread: one without a state it cannot."""
 
 
 def launch(script: Path, processes: int, *arguments: str) -> None:

@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from .templates import clone_chat_template, get_training_chat_template
 
 
+# twin: sternpost.guard.scan.collector.paused
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
     """Collect no garbage: loading thousands of modules makes none, but is interrupted to look for it."""

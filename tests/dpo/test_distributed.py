@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ..processes import FSDP2, launch
+from ..processes import FSDP2, STATEFUL, launch
 
 SCRIPT = Path(__file__).with_name("distributed_run.py")
 SEVERAL = {"loss_type": ["sigmoid", "sft", "bco_pair"], "loss_weights": [1.0, 0.3, 0.5]}
@@ -52,7 +52,10 @@ def results(tmp_path_factory) -> dict[int, dict]:
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory) -> dict[int, dict]:
     path = tmp_path_factory.mktemp("sharded")
-    return {1: run(path, 1, with_batch(SHARDED, 4)), 2: run(path, 2, with_batch(SHARDED, 2, **FSDP2))}
+    return {
+        1: run(path, 1, with_batch(SHARDED, 4, **STATEFUL)),
+        2: run(path, 2, with_batch(SHARDED, 2, **STATEFUL, **FSDP2)),
+    }
 
 
 def assert_same(ours: dict, theirs: dict) -> None:

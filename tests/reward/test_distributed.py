@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ..processes import FSDP2, launch
+from ..processes import FSDP2, STATEFUL, launch
 
 SCRIPT = Path(__file__).with_name("distributed_run.py")
 
@@ -43,9 +43,10 @@ def test_streamed_accumulation_in_two_processes(tmp_path, one_process):
     assert_same(run(tmp_path, 2, **options), one_process)
 
 
-def test_sharded_model(tmp_path, one_process):
+def test_sharded_model(tmp_path):
     """FSDP2 shards weights, head included, and changes nothing; nor does a resume of it."""
     options = {"per_device_train_batch_size": 2, "output_dir": str(tmp_path / "a"), "save_strategy": "steps"}
-    options |= {"save_steps": 1, **FSDP2}
-    assert_same(run(tmp_path, 2, **options), one_process)
-    assert_same(run(tmp_path, 2, **options, resume=str(tmp_path / "a" / "checkpoint-1")), one_process)
+    options |= {"save_steps": 1, **STATEFUL}
+    alone = run(tmp_path, 1, **options | {"per_device_train_batch_size": 4, "output_dir": str(tmp_path / "b")})
+    assert_same(run(tmp_path, 2, **options, **FSDP2), alone)
+    assert_same(run(tmp_path, 2, **options, **FSDP2, resume=str(tmp_path / "a" / "checkpoint-1")), alone)

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import is_peft_model
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, set_model_state_dict
+from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel, TrainerCallback
 
 from .policy import load_policy
@@ -168,6 +169,8 @@ class FollowPolicy(TrainerCallback):
             ValueError: the reference is of another shape.
         """
         policy = self.accelerator.unwrap_model(model)
+        for each in (model, self.reference):
+            shard_again(each)
         if self.reference is None:
             return adapter_pairs(policy, policy.active_adapter)
         own, other = (list(each.parameters()) for each in (policy, self.accelerator.unwrap_model(self.reference)))
@@ -177,6 +180,13 @@ class FollowPolicy(TrainerCallback):
                 "Pass a reference of the same architecture (without an adapter), or leave `ref_model` out."
             )
         return list(zip(own, other, strict=True))
+
+
+def shard_again(model: Any) -> None:
+    """Let FSDP2 take back weights that a forward pass has left whole, as it does with those of the outermost module."""
+    for module in [] if model is None else model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 @contextmanager

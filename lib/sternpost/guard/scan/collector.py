@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+# twin: sternpost._uncollected
 @contextmanager
 def paused() -> Iterator[None]:
     """No collections inside; those who turned the collector off themselves find it off."""
