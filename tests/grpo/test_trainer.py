@@ -211,7 +211,8 @@ def test_evaluation_generates_too(tmp_path):
         ({"steps_per_generation": 3, "gradient_accumulation_steps": 2}, "do not divide each other"),
         ({"beta": -1.0}, "`beta=-1.0` must not be negative"),
         ({"delta": 2.0, "loss_type": "sapo"}, "`delta=2.0` bounds a term that `loss_type='sapo'` has not"),
-        ({"train_sampling_strategy": "sequential"}, "set `shuffle_dataset`"),
+        ({"train_sampling_strategy": "group_by_length"}, "set `shuffle_dataset`"),
+        ({"train_sampling_strategy": "sequential", "shuffle_dataset": True}, "set `shuffle_dataset`"),
         ({"generation_batch_size": 8, "gradient_accumulation_steps": 2}, "is less than an optimizer step learns from"),
         ({"replay_groups": 2, "repetition_penalty": 1.2}, "weighs completions by how they were drawn"),
         (
