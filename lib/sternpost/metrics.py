@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 
 Share = tuple[Tensor, Tensor]
@@ -39,6 +40,18 @@ class MetricBuffer:
             for name, value in (values or {}).items():
                 value = value.detach().double()
                 kept[name] = choose(kept[name], value) if name in kept else value
+
+    def add_noted(self, values: Mapping[str, float], taken: Iterable[str]) -> None:
+        """Add values whose names may differ from rank to rank; every rank must do so.
+
+        Raises:
+            ValueError: a name is one of those that are taken.
+        """
+        names = sorted(set(gather_object(list(values))))
+        clash = sorted(set(names) & set(taken))
+        if clash:
+            raise ValueError(f"a reward logged the metric `{clash[0]}`, which the trainer logs. Give it another name.")
+        self.add({name: (torch.tensor(values.get(name, 0.0)), torch.tensor(float(name in values))) for name in names})
 
     def flush(self, accelerator: Accelerator, names: Iterable[str] | None = None) -> dict[str, float]:
         """Return the metrics over all ranks, and forget them. `names` limits both.

@@ -100,6 +100,13 @@ def check_batches(args: Any) -> int:
     return steps
 
 
+def batch_numbers(args: Any) -> dict[str, int]:
+    """What decides which completions a micro-batch holds."""
+    names = ("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation", "num_generations",
+             "num_iterations", "world_size")  # fmt: skip
+    return {name: getattr(args, name) for name in names}
+
+
 def prompts_of(args: Any) -> int:
     """Different prompts of a generation, over all processes."""
     steps = max(args.steps_per_generation, args.gradient_accumulation_steps)

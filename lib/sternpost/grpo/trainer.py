@@ -18,7 +18,6 @@ from typing import Any
 from zlib import crc32
 
 import torch
-from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer, TrainerCallback, set_seed
@@ -33,7 +32,7 @@ from ..generation.backend import Backend, Sampling
 from ..generation.choose import choose_backend
 from ..generation.engine import InProcessEngine
 from ..generation.environments import Environments
-from ..generation.options import check_evaluation, sampling_of
+from ..generation.options import batch_numbers, check_evaluation, sampling_of
 from ..generation.tools import Calls
 from ..metrics import MetricBuffer
 from ..models.device import check_launch
@@ -59,7 +58,7 @@ from ..models.reference import (
     starting_reference,
 )
 from ..models.scores import Scorer, ScoreRequest, TokenScores
-from ..report.completions import completions_file, joined, print_completions, save_completions
+from ..report.completions import show_completions
 from ..rewards.judge import Judge, Reward, check_reward_columns
 from ..rewards.judged import (
     Judged,
@@ -265,7 +264,7 @@ class GRPOTrainer(Trainer):
         gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
         with whole_weights(self.model) if gathers else nullcontext():  # for all turns and attempts together
             made = self.generate(rows, mode)
-            self._add_notes(made.metrics, mode)
+            self.metrics[mode].add_noted(made.metrics, METRICS)
             rewards = self.accelerator.gather(made.rewards)
             self.metrics[mode].add(reward_metrics(rewards, self.judge.names, self.reward_weights, group))
             if mode == "train":
@@ -434,17 +433,6 @@ class GRPOTrainer(Trainer):
 
     # ---- What is logged -------------------------------------------------------------------------------------------
 
-    # twin: sternpost.rloo.trainer.RLOOTrainer._add_notes
-    def _add_notes(self, metrics: dict[str, float], mode: str) -> None:
-        """Add what rewards logged, whose names may differ from rank to rank."""
-        names = sorted(set(gather_object(list(metrics))))
-        taken = sorted(set(names) & set(METRICS))
-        if taken:
-            raise ValueError(f"a reward logged the metric `{taken[0]}`, which the trainer logs. Give it another name.")
-        self.metrics[mode].add(
-            {name: (torch.tensor(metrics.get(name, 0.0)), torch.tensor(float(name in metrics))) for name in names}
-        )
-
     # twin: sternpost.rloo.trainer.RLOOTrainer._count_tokens
     def _count_tokens(self) -> int:
         """Tokens read and drawn since the beginning of the run, by all ranks; kept in the trainer state, so that it
@@ -453,23 +441,16 @@ class GRPOTrainer(Trainer):
         self.state.num_input_tokens_seen += int(new)
         return self.state.num_input_tokens_seen
 
-    # twin: sternpost.rloo.trainer.RLOOTrainer._show_completions
-    def _show_completions(self) -> None:
-        """Show completions of all ranks, and write them to the run directory."""
-        tables = gather_object(self.shown)
-        self.shown = []
-        if tables and self.accelerator.is_main_process:
-            columns = joined(tables)
-            save_completions(completions_file(self.args.output_dir, self.state.global_step), columns)
-            print_completions(columns, self.args.num_completions_to_print, self.args.log_unique_prompts)
-
     # twin: sternpost.sft.trainer.SFTTrainer.log
+    # twin: sternpost.rloo.trainer.RLOOTrainer.log
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:  # a line of training, not of an evaluation or the summary
             tokens = self._count_tokens()
             logs.update(self.metrics["train"].flush(self.accelerator), num_tokens=tokens)
         if "loss" in logs or "train_runtime" in logs:
-            self._show_completions()
+            now, some = self.state.global_step, self.args.num_completions_to_print
+            show_completions(self.shown, self.args.output_dir, now, some, self.args.log_unique_prompts)
+            self.shown = []
         super().log(logs, start_time)
 
     # ---- Hooks of transformers.Trainer ----------------------------------------------------------------------------
@@ -480,7 +461,7 @@ class GRPOTrainer(Trainer):
         self._start_over()
         if resume is not None:
             path = Path(resume) / STATE.format(rank=self.accelerator.process_index)
-            state = load_rank_state(path, self._batches(), self.accelerator.device.type)
+            state = load_rank_state(path, batch_numbers(self.args), self.accelerator.device.type)
             self.micro_step, self.waiting, self.shown = state["micro_step"], state["waiting"], state["shown"]
             self.further.taken = state["further"]
             self.replay.groups.extend(state["replay"])
@@ -527,7 +508,7 @@ class GRPOTrainer(Trainer):
             checkpoint.mkdir(parents=True, exist_ok=True)
             used_up = self.micro_step % (self.per_generation * self.args.num_iterations) == 0
             state = {
-                "batches": self._batches(),
+                "batches": batch_numbers(self.args),
                 "micro_step": self.micro_step,
                 "waiting": [] if used_up else self.waiting,
                 "shown": self.shown,
@@ -538,13 +519,6 @@ class GRPOTrainer(Trainer):
             torch.save(state, checkpoint / STATE.format(rank=self.accelerator.process_index))
             self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
-
-    def _batches(self) -> dict[str, int]:
-        """What decides which completions a micro-batch holds."""
-        args = self.args
-        names = ("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation",
-                 "num_generations", "num_iterations", "world_size")  # fmt: skip
-        return {name: getattr(args, name) for name in names}
 
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["prompt"]

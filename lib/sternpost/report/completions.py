@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +26,17 @@ def joined(tables: Sequence[Columns]) -> dict[str, list[Any]]:
     return {
         name: [value for table in tables for value in table.get(name, [None] * len(table["prompt"]))] for name in names
     }
+
+
+def show_completions(
+    tables: Sequence[Columns], run_dir: str | Path, step: int, count: int | None, unique_prompts: bool
+) -> None:
+    """Write the completions of all ranks to the run directory and show some of them; every rank must do so."""
+    tables = gather_object(list(tables))
+    if tables and PartialState().is_main_process:
+        columns = joined(tables)
+        save_completions(completions_file(run_dir, step), columns)
+        print_completions(columns, count, unique_prompts)
 
 
 def print_completions(
