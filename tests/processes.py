@@ -29,6 +29,13 @@ def launch(script: Path, processes: int, *arguments: str) -> None:
     assert result.returncode == 0, result.stderr[-4000:]
 
 
+def leave() -> None:
+    """Last line of a script: a thread of gloo that outlives the interpreter aborts the process, now and then."""
+    from accelerate import PartialState
+
+    PartialState().destroy_process_group()
+
+
 def shard_on_cpus() -> None:
     """Let accelerate shard weights in processes that talk by gloo, which it does on accelerators only: without it FSDP
     is silently left out, and a test of it tests nothing."""

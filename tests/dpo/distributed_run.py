@@ -17,7 +17,7 @@ from datasets import Dataset
 
 from sternpost import DPOTrainer
 from tests.dpo import runs
-from tests.processes import shard_on_cpus
+from tests.processes import leave, shard_on_cpus
 
 
 def trainer(path: Path, options: dict[str, Any]) -> DPOTrainer:
@@ -62,7 +62,7 @@ def main() -> None:
 
     if PartialState().is_main_process:
         out.write_text(json.dumps(logged))
-    PartialState().destroy_process_group()
+    leave()
 
 
 if __name__ == "__main__":

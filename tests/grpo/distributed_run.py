@@ -17,7 +17,7 @@ from sternpost.rloo.trainer import RLOOTrainer
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests import tiny
-from tests.processes import shard_on_cpus
+from tests.processes import leave, shard_on_cpus
 
 COMMON = dict(
     report_to="none", disable_tqdm=True, save_strategy="no", logging_steps=1, learning_rate=1e-2, max_steps=3,
@@ -67,6 +67,7 @@ def main() -> None:
         found[name] = trained(dict(case), rows, out.with_suffix("") / name)
     if PartialState().is_main_process:
         out.write_text(json.dumps(found))
+    leave()
 
 
 def trained(case: dict, rows: list[dict], path: Path) -> dict:

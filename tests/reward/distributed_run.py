@@ -13,7 +13,7 @@ from datasets import Dataset
 
 from sternpost import RewardConfig, RewardTrainer
 from tests import tiny
-from tests.processes import shard_on_cpus
+from tests.processes import leave, shard_on_cpus
 from tests.reward import runs
 
 
@@ -36,6 +36,7 @@ def main() -> None:
     if trainer.is_world_process_zero():
         kept = {name: value for name, value in metrics.items() if "reward" in name or "accuracy" in name}
         out.write_text(json.dumps({"lines": runs.lines(trainer), "eval": kept | {"loss": metrics["eval_loss"]}}))
+    leave()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from datasets import Dataset
 
 from sternpost import SFTConfig, SFTTrainer
 from tests import tiny
-from tests.processes import shard_on_cpus
+from tests.processes import leave, shard_on_cpus
 
 
 def main() -> None:
@@ -45,6 +45,7 @@ def main() -> None:
         lines = [line for line in trainer.state.log_history if "loss" in line]
         kept = ("eval_loss", "eval_entropy", "eval_mean_token_accuracy")
         out.write_text(json.dumps({"lines": lines, "eval": {name: metrics[name] for name in kept}}))
+    leave()
 
 
 if __name__ == "__main__":

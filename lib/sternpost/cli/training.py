@@ -116,7 +116,16 @@ def run(command: Command, argv: list[str]) -> int:
     if not is_worker() and not arguments.values.get("use_cpu") and devices() > 1:
         print(f"{devices()} devices: a process for each. CUDA_VISIBLE_DEVICES restricts them.", file=sys.stderr)
         return hand_over(["--num_processes", str(devices())], [command.name, *arguments.rest], typed)
-    return train(command, arguments, typed)
+    code = train(command, arguments, typed)
+    leave_processes()
+    return code
+
+
+def leave_processes() -> None:
+    """Take the group of processes apart: a thread of it that outlives the interpreter aborts a run that ended well."""
+    from accelerate import PartialState
+
+    PartialState().destroy_process_group()
 
 
 def check_before_import(values: dict[str, Any]) -> None:
