@@ -111,6 +111,18 @@ class Codebase:
     def parsed(self) -> Iterator[Module]:
         yield from [module for module in self._modules.values() if module is not None]
 
+    def forget_bodies(self) -> None:
+        """Let go of what functions do, which is most of a syntax tree; what they are called with stays."""
+        ahead: list[ast.AST] = [module.tree for module in self.parsed()]
+        ahead += [class_.node for class_ in self.local_classes.values()]
+        while ahead:
+            node = ahead.pop()
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                node.body.clear()
+            for block in ("body", "orelse", "handlers", "finalbody", "cases"):
+                ahead += inner if isinstance(inner := getattr(node, block, None), list) else ()
+        self.memo.clear()
+
     # ---- Names
 
     def find(self, path: str, steps: int = 0) -> tuple[Entity, ...]:

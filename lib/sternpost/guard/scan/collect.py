@@ -60,6 +60,7 @@ def collect(files: Files, package: str) -> Collection:
     own = [c for c in events if c.kind in bound or (c.kind == "argument-read" and c.detail == "self")]
     collection.contacts += _class_contacts(collection, walkers, own)
     collection.contacts += _requirements(files, package)
+    codebase.forget_bodies()
     collection.contacts.sort(key=lambda c: (c.place.file, c.place.line, c.place.column, c.kind, c.path, c.name))
     return collection
 
@@ -158,7 +159,7 @@ def _overrides(class_: Class, owner: Class, guard: Guard) -> Iterator[Contact]:
                 class_.path,
                 guard=guard,
                 signature=member.signature,
-                function=member,
+                results=member.results,
                 detail="property" if member.is_property else "method",
             )
         elif isinstance(member, Value):

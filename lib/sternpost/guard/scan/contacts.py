@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from .code import Function
 from .signature import Shape, Signature
 
 KINDS = {
@@ -75,14 +74,10 @@ class Contact:
     shape: Shape | None = None
     signature: Signature | None = None
     unpacked: int | None = None
-    function: Function | None = field(default=None, compare=False)
-    """The project's function that takes the place of one of the package."""
+    results: frozenset[str] = field(default=frozenset(), compare=False)
+    """The shapes of what the project's function returns that takes the place of one of the package."""
     words: tuple[str, ...] = field(default=(), compare=False)
     """More names: options that are passed, imported names, parts of an anchor."""
     detail: str = ""
     lines: tuple[tuple[str, int], ...] = field(default=(), compare=False)
     """Where each keyword of a call stands."""
-
-    @property
-    def results(self) -> frozenset[str]:
-        return self.function.results if self.function is not None else frozenset()
