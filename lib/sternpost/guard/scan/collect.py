@@ -56,8 +56,8 @@ def collect(files: Files, package: str) -> Collection:
         for word, places in walker.texts.words.items():
             collection.words.setdefault(word, []).extend(places)
     bound = ("self-read", "self-write", "super")
-    collection.contacts = [c for c in events if c.kind not in bound]
-    own = [c for c in events if c.kind in bound or (c.kind == "argument-read" and c.detail == "self")]
+    own = [c for c in events if c.kind in bound or (c.kind in ("argument-read", "held") and c.detail == "self")]
+    collection.contacts = [c for c in events if c.kind not in bound and (c.kind != "held" or c.path)]
     collection.contacts += _class_contacts(collection, walkers, own)
     collection.contacts += _requirements(files, package)
     codebase.forget_bodies()

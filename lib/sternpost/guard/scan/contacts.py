@@ -15,6 +15,7 @@ KINDS = {
     "self-read": "an attribute that a base class provides is read or called on `self`",
     "self-write": "an attribute that a base class uses is set on `self`",
     "argument-read": "an option is read from `self.args`, or from a configuration",
+    "held": "a member is used of what an attribute of `self` or of an instance holds",
     "bypass": "a subclass replaces `__init__` without calling that of its base",
     "patch": "something of the package is replaced at run time",
     "reflection": "signature, source, fields or names of the package are inspected",

@@ -4,8 +4,8 @@ import ast
 
 from .code import Class
 from .codebase import External
-from .scopes import Inst, Items, Meaning, Ref, Scopes
-from .syntax import last_name
+from .scopes import Inst, Items, Ref, Scopes
+from .syntax import alternatives, last_name
 
 _CONTAINERS = {"list", "tuple", "set", "frozenset", "sequence", "iterable", "iterator", "collection", "generator"}
 
@@ -33,36 +33,22 @@ class Instances:
             )
         return self._interesting[path]
 
-    def annotated(self, annotation: ast.expr | None, depth: int = 0) -> Meaning | None:
+    def annotated(self, annotation: ast.expr | None) -> Ref | None:
         """The class of the package that an annotation names, through `X | None` and quotes."""
-        if annotation is None or depth > 4:
-            return None
-        if isinstance(annotation, ast.BinOp):
-            parts: list[ast.expr] = [annotation.left, annotation.right]
-        elif isinstance(annotation, ast.Subscript) and last_name(annotation.value) in (
-            "Optional",
-            "Union",
-            "Annotated",
-        ):
-            parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-        elif isinstance(annotation, ast.Constant) and isinstance(annotation.value, str) and len(annotation.value) < 200:
-            try:
-                parts = [ast.parse(annotation.value, mode="eval").body]
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                return None
-        else:
-            meant = self.scopes.evaluate(annotation) if isinstance(annotation, ast.Name | ast.Attribute) else None
-            return meant if isinstance(meant, Ref) and self.is_interesting(meant.path) else None
-        return next((m for part in parts if (m := self.annotated(part, depth + 1)) is not None), None)
+        for name in alternatives(annotation):
+            meant = self.scopes.evaluate(name)
+            if isinstance(meant, Ref) and self.is_interesting(meant.path):
+                return meant
+        return None
 
     def given(self, annotation: ast.expr | None) -> Inst | Items | None:
         """What an argument or variable with this annotation holds, if it is the package's."""
-        if isinstance(meant := self.annotated(annotation), Ref):
+        if (meant := self.annotated(annotation)) is not None:
             return Inst(meant.path)
         for node in ast.walk(annotation) if annotation is not None else ():
             if isinstance(node, ast.Subscript) and last_name(node.value).lower() in _CONTAINERS:
                 inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
-                if isinstance(meant := self.annotated(inner), Ref):
+                if (meant := self.annotated(inner)) is not None:
                     return Items(meant.path)
         return None
 

@@ -10,6 +10,7 @@ from .guards import handles, reached
 from .hits import Hit, weaker
 from .judge_calls import call_hits, option_hits
 from .judge_classes import argument_hits, bypass_hits, read_hits, subclass_hits, super_hits, write_hits
+from .judge_held import held_hits
 from .judge_names import name_hits, patch_hits, reflection_hits, string_path_hits
 from .judge_overrides import override_hits
 from .judge_texts import anchor_hits, requirement_hits, word_hits
@@ -27,6 +28,7 @@ _JUDGES = {
     "self-read": read_hits,
     "self-write": write_hits,
     "argument-read": argument_hits,
+    "held": held_hits,
     "bypass": bypass_hits,
     "patch": patch_hits,
     "reflection": reflection_hits,

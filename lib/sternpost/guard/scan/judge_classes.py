@@ -1,6 +1,5 @@
 """Subclasses of the package: overrides, inherited members, constructors that are replaced."""
 
-import ast
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from .contacts import Contact
 from .hits import Hit, make_hit
 from .judge_behaviour import fallback_hits, refusal_hits, settled_hits
 from .judge_calls import argument_changes, lost_option_hits, result_changes
+from .judge_held import named
 from .library import Library, foreign_names
 from .sides import Member, Sides, most_alike
 from .signature import default_text
@@ -254,10 +254,5 @@ def _config_of(sides: Sides, path: str, library: Library) -> Class | None:
         if isinstance(init, Function):
             arguments = [*init.node.args.args, *init.node.args.kwonlyargs]
             annotation = next((a.annotation for a in arguments if a.arg in ("args", "config")), None)
-            for node in ast.walk(annotation) if annotation is not None else ():
-                name = node.id if isinstance(node, ast.Name) else node.value if isinstance(node, ast.Constant) else None
-                for found in library.codebase.lookup(name, owner.module) if isinstance(name, str) else ():
-                    if isinstance(found, Class) and found.is_dataclass:
-                        return found
-            return None
+            return next((found for found in named(library, annotation, owner.module) if found.is_dataclass), None)
     return None

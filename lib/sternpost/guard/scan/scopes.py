@@ -1,7 +1,7 @@
 """What names mean inside functions: references, instances, dictionaries with constant keys, texts."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .code import Class, Function, Import, Module, Value
@@ -9,6 +9,8 @@ from .codebase import Codebase, External
 from .syntax import last_name
 
 MAX_DEPTH = 40
+MAX_HELD = 4
+"""Attributes of attributes that are followed."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,20 @@ class SelfOf:
 
 
 @dataclass(frozen=True)
+class Held:
+    """What an attribute of `self`, or of an instance of the class at a path, holds; through the attributes named."""
+
+    path: str
+    names: tuple[str, ...]
+    own: bool
+
+
+@dataclass(frozen=True)
 class Unknown:
     """A local name of which nothing is known: it hides what the module calls so."""
 
 
-Meaning = Ref | Inst | Items | Text | Keys | SelfOf | Unknown
+Meaning = Ref | Inst | Items | Text | Keys | SelfOf | Held | Unknown
 UNKNOWN = Unknown()
 
 
@@ -166,9 +177,9 @@ class Scopes:
         if isinstance(node, ast.Constant):
             return Text(node.value) if isinstance(node.value, str) else None
         if isinstance(node, ast.IfExp):
-            return self.evaluate(node.body, depth + 1) or self.evaluate(node.orelse, depth + 1)
+            return self._first((node.body, node.orelse), depth)
         if isinstance(node, ast.BoolOp):
-            return next((m for v in node.values if (m := self.evaluate(v, depth + 1)) is not None), None)
+            return self._first(node.values, depth)
         if isinstance(node, ast.Dict):
             return self._dict(node, depth)
         if isinstance(node, ast.NamedExpr | ast.Await):
@@ -180,6 +191,11 @@ class Scopes:
             return None
         return None
 
+    def _first(self, nodes: Iterable[ast.expr], depth: int) -> Meaning | None:
+        """What the first of several means that says something; of attributes only the package knows what they hold."""
+        found = [meant for node in nodes if (meant := self.evaluate(node, depth + 1)) is not None]
+        return next((meant for meant in found if not isinstance(meant, Held)), found[0] if found else None)
+
     def _attribute(self, node: ast.Attribute, depth: int) -> Meaning | None:
         base = self.evaluate(node.value, depth + 1)
         if isinstance(base, Ref):
@@ -189,7 +205,11 @@ class Scopes:
                 else Ref(f"{base.path}.{node.attr}")
             )
         if isinstance(base, SelfOf):
-            return self.stack[0].get(f"{base.path}.{node.attr}")
+            return self.stack[0].get(f"{base.path}.{node.attr}") or Held(base.path, (node.attr,), True)
+        if isinstance(base, Inst):
+            return Held(base.path, (node.attr,), False)
+        if isinstance(base, Held) and len(base.names) < MAX_HELD:
+            return Held(base.path, (*base.names, node.attr), base.own)
         return None
 
     def _call(self, node: ast.Call, depth: int) -> Meaning | None:

@@ -26,6 +26,27 @@ def last_name(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else ""
 
 
+def alternatives(annotation: ast.expr | None, depth: int = 0) -> Iterator[ast.expr]:
+    """The names that an annotation allows: through `X | None`, `Optional`, `Union`, `Annotated` and quotes."""
+    if annotation is None or depth > 4:
+        return
+    parts: list[ast.expr] = []
+    if isinstance(annotation, ast.Name | ast.Attribute):
+        yield annotation
+    elif isinstance(annotation, ast.BinOp):
+        parts = [annotation.left, annotation.right]
+    elif isinstance(annotation, ast.Subscript):
+        if last_name(annotation.value) in ("Optional", "Union", "Annotated"):
+            parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
+    elif isinstance(annotation, ast.Constant) and isinstance(annotation.value, str) and len(annotation.value) < 200:
+        try:
+            parts = [ast.parse(annotation.value, mode="eval").body]
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return
+    for part in parts:
+        yield from alternatives(part, depth + 1)
+
+
 def dotted(node: ast.AST) -> str | None:
     """`a.b.c` as text; None for anything else."""
     parts: list[str] = []

@@ -10,7 +10,7 @@ from .code import Function, imports
 from .contacts import Contact, Guard
 from .guards import join
 from .instances import Instances
-from .scopes import Inst, Items, Keys, Ref, SelfOf, Text, constant_keys
+from .scopes import Held, Inst, Items, Keys, Meaning, Ref, SelfOf, Text, constant_keys
 from .signature import Shape, Signature
 from .syntax import dotted, last_name
 
@@ -81,8 +81,17 @@ class Uses:
                 self.scopes.evaluate(node.value.value), SelfOf
             )
             self.walker.add("argument-read", "", node, node.attr, detail="self" if inside else "")
+        elif isinstance(base, Held) and isinstance(node.ctx, ast.Load):
+            self._held(base, node, node.attr)
         if isinstance(node.value, ast.Call) and self._super_of(node.value) is not None and id(node) not in self._called:
             self.walker.add("super", "", node, node.attr, detail=self._super_of(node.value) or "")
+
+    def _held(self, base: Held, node: ast.AST, name: str, **more: Any) -> None:
+        """A member of what an attribute holds."""
+        if base.own:
+            self.walker.add("held", "", node, name, detail="self", words=base.names, **more)
+        elif self.instances.is_interesting(base.path):
+            self.walker.add("held", base.path, node, name, words=base.names, **more)
 
     def was_called(self, node: ast.Call) -> bool:
         return id(node) in self._called
@@ -117,6 +126,9 @@ class Uses:
                 callee = self.walker.add("self-read", "", node.func, name, **more)
             elif isinstance(base, Inst) and self.instances.is_interesting(base.path):
                 callee = self.walker.add("call", base.path, node, name, detail="instance", **more)
+            elif isinstance(base, Held):
+                self._held(base, node.func, name, shape=shape, unpacked=unpacked, lines=lines)
+                self._called.add(id(node))
         meant = self.scopes.evaluate(node.func) if callee is None else None
         if isinstance(meant, Ref) and self.instances.is_interesting(meant.path):
             callee = self.walker.add("call", meant.path, node, **more)
@@ -177,6 +189,8 @@ class Uses:
             self.walker.add("attribute", first.path, node, text.value, detail="instance")
         elif isinstance(first, SelfOf):
             self.walker.add("self-read", "", node, text.value)
+        elif isinstance(first, Held):
+            self._held(first, node, text.value)
         elif last_name(node.args[0]).endswith(("args", "config")):
             self.walker.add("argument-read", "", node, text.value)
         self.walker.guard = before
@@ -213,10 +227,10 @@ class Uses:
         elif isinstance(target, ast.Subscript):
             self._stored(target)
 
-    def _fresh(self, meant: object) -> Keys | Ref | Inst | Items | Text | SelfOf | None:
+    def _fresh(self, meant: object) -> Meaning | None:
         if isinstance(meant, Keys):
             return Keys(dict(meant.keys), meant.open)
-        return meant if isinstance(meant, Ref | Inst | Items | Text | SelfOf) else None
+        return meant if isinstance(meant, Ref | Inst | Items | Text | SelfOf | Held) else None
 
     def _set_attribute(self, target: ast.Attribute, value: ast.expr | None) -> None:
         base = self.scopes.evaluate(target.value)
