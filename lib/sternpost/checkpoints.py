@@ -101,11 +101,11 @@ def resolve_resume(resume: bool | str | None, output_dir: str | Path) -> str | N
     return last
 
 
-def load_rank_state(path: Path, batches: dict[str, int], device: str) -> dict[str, Any]:
-    """What a rank has kept in a checkpoint; `batches` are the numbers that decide what it is about.
+def load_rank_state(path: Path, trainer: str, batches: dict[str, int], device: str) -> dict[str, Any]:
+    """What a rank of a trainer has kept in a checkpoint; `batches` are the numbers that decide what it is about.
 
     Raises:
-        ValueError: there is nothing, or it was kept with other numbers.
+        ValueError: there is nothing, or it was kept by another trainer, or with other numbers.
     """
     way_out = "Go on with the numbers that the run began with, or start another run from the checkpoint's model."
     if not path.exists():
@@ -114,6 +114,11 @@ def load_rank_state(path: Path, batches: dict[str, int], device: str) -> dict[st
             f"trainer. {way_out}"
         )
     state: dict[str, Any] = torch.load(path, weights_only=False, map_location=device)
+    if state["trainer"] != trainer:
+        raise ValueError(
+            f"the checkpoint {path.parent} was made by {state['trainer']}, not by {trainer}. Go on with the method "
+            "that the run began with, or start another run from the checkpoint's model."
+        )
     for name, value in batches.items():
         if state["batches"][name] != value:
             raise ValueError(

@@ -53,6 +53,13 @@ class MetricBuffer:
             raise ValueError(f"a reward logged the metric `{clash[0]}`, which the trainer logs. Give it another name.")
         self.add({name: (torch.tensor(values.get(name, 0.0)), torch.tensor(float(name in values))) for name in names})
 
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """What this rank has added since it was last asked, to go on with by `restore`."""
+        return {"sums": dict(self.sums), "smallest": dict(self.smallest), "largest": dict(self.largest)}
+
+    def restore(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        self.sums, self.smallest, self.largest = (dict(state[kind]) for kind in ("sums", "smallest", "largest"))
+
     def flush(self, accelerator: Accelerator, names: Iterable[str] | None = None) -> dict[str, float]:
         """Return the metrics over all ranks, and forget them. `names` limits both.
 

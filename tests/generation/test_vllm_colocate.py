@@ -111,14 +111,20 @@ def test_options_reach_the_engine(vllm):
 
 
 def test_sleep(vllm):
-    """Memory is given back after each call; who draws again without a step in between gets the weights again first."""
+    """Memory is given back when asked; who draws again without a step in between gets the weights again first."""
     backend = VLLMColocate(tiny.model(), tiny.tokenizer(), sleep=True)
     assert not backend.sleeps  # on a CPU vLLM has none
     backend.sleeps = True
     backend.sync(tiny.model())
     backend.sample([Group([5])], SAMPLING)
+    backend.sample([Group([5])], SAMPLING)
+    assert [name for name, *_ in backend.llm.calls][-2:] == ["generate", "generate"]
+    backend.rest()
+    backend.rest()
+    backend.llm.calls.remove(("sleep", 2))  # slept once
     backend.llm.calls.clear()
     backend.sample([Group([5])], SAMPLING)
+    backend.rest()
     assert backend.llm.calls == [
         ("wake_up", ["weights"]), ("start_weight_update",), ("update_weights",), ("finish_weight_update",),
         ("wake_up", ["kv_cache"]), ("reset_prefix_cache",), ("generate",), ("sleep", 2),

@@ -55,6 +55,17 @@ def sums(completion_ids, target, log_metric, **kwargs):
     return [float(len(ids)) if aim % 3 else 1.0 for ids, aim in zip(completion_ids, target, strict=True)]
 
 
+def roll_out(told):
+    """A roll-out function that knows log-probabilities on these ranks only."""
+
+    def function(prompts, trainer):
+        logps = [-5.7, -5.7] if PartialState().process_index in told else None
+        ids = [[5 + len(str(prompt)), 6 + at] for at, prompt in enumerate(prompts)]
+        return {"prompt_ids": [[5, 6]] * len(ids), "completion_ids": ids, "logprobs": [logps] * len(ids)}
+
+    return function
+
+
 def main() -> None:
     out, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
     rows = [
@@ -73,7 +84,7 @@ def main() -> None:
 def trained(case: dict, rows: list[dict], path: Path) -> dict:
     kind, config = (RLOOTrainer, RLOOConfig) if case.pop("rloo", False) else (GRPOTrainer, GRPOConfig)
     straddling, resume = case.pop("straddling", False), case.pop("resume", False)
-    engine = case.pop("engine", False)
+    engine, told = case.pop("engine", False), case.pop("told", None)
     saving = {"save_strategy": "steps", "save_steps": 1} if resume else {}
 
     def make():
@@ -81,6 +92,7 @@ def trained(case: dict, rows: list[dict], path: Path) -> dict:
         return kind(
             tiny.model(), sums, args, Dataset.from_list(rows), Dataset.from_list(rows[:4]),
             processing_class=tiny.tokenizer(), backend=None if engine else Scripted(straddling),
+            **({} if told is None else {"rollout_func": roll_out(told)}),
         )  # fmt: skip
 
     trainer = make()

@@ -71,6 +71,15 @@ def test_accumulation_in_two_processes(results):
     assert_same(results[2]["accumulated"], results[1]["dapo"])
 
 
+def test_log_probabilities_that_only_one_process_knows(tmp_path):
+    """All log the same metrics, so that nobody waits for the others; without any, there are none."""
+    cases = {"one": {"told": [1]}, "none": {"told": []}}
+    found = run(tmp_path, 2, with_batch(cases, 4))
+    name = "sampling/sampling_logp_difference/mean"
+    assert 0 < found["one"]["lines"][0][name] < 2
+    assert name not in found["none"]["lines"][0]
+
+
 def test_sharded_weights(tmp_path, results):
     """FSDP2 trains what one process does."""
     cases = {name: CASES[name] for name in ("dapo", "grpo, reference", "rloo")}

@@ -9,6 +9,8 @@ from datasets import Dataset
 from sternpost.generation.backend import Completion
 from sternpost.grpo.config import GRPOConfig
 from sternpost.grpo.trainer import GRPOTrainer
+from sternpost.rloo.config import RLOOConfig
+from sternpost.rloo.trainer import RLOOTrainer
 
 from .. import tiny
 
@@ -127,6 +129,45 @@ def test_resuming_is_as_if_nothing_had_happened(tmp_path, options):
     again.train(resume_from_checkpoint=str(tmp_path / "b" / "checkpoint-3"))
     weights = torch.cat([weight.detach().flatten() for weight in again.model.parameters()])
     assert_same((tiny.losses(again)[3:], weights), (straight[0][3:], straight[1]))
+
+
+def resumed(make, path, options, at):
+    """What a straight run logged, and the lines of one that goes on at a checkpoint."""
+    options = options | {"save_strategy": "steps"}
+    straight = make(path / "a", options=options)
+    straight.train()
+    make(path / "b", options=options).train()
+    again = make(path / "b", options=options)
+    again.train(resume_from_checkpoint=str(path / "b" / f"checkpoint-{at}"))
+    return [[line for line in one.state.log_history if "loss" in line] for one in (straight, again)]
+
+
+def assert_same_lines(left, right, but=("epoch", "step_time")):
+    for one, other in zip(left, right, strict=True):
+        assert set(one) == set(other)
+        for name in set(one) - set(but):
+            assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-6), name
+
+
+FOLLOWING = {"beta": 0.5, "sync_ref_model": True, "ref_model_sync_steps": 2, "ref_model_mixup_alpha": 0.9}
+
+
+def test_a_reference_that_follows_is_resumed(tmp_path):
+    """Else the divergence would be from the first policy again."""
+    options = FOLLOWING | {"max_steps": 4, "save_steps": 2}
+    straight, again = resumed(make, tmp_path, options, 2)
+    assert_same_lines(straight[2:], again[2:])
+    assert (tmp_path / "b" / "checkpoint-2" / "reference.pt").exists()
+    (tmp_path / "b" / "checkpoint-2" / "reference.pt").unlink()
+    without = make(tmp_path / "b", options=options)
+    with pytest.raises(ValueError, match=r"has no `reference.pt`: it was made without `sync_ref_model=True`"):
+        without.train(str(tmp_path / "b" / "checkpoint-2"))
+
+
+def test_metrics_of_a_line_that_is_not_full_are_resumed(tmp_path):
+    """A checkpoint between two lines: the second is about all its steps (its loss is transformers', and is not)."""
+    straight, again = resumed(make, tmp_path, {"max_steps": 4, "logging_steps": 4, "save_steps": 2}, 2)
+    assert_same_lines(straight, again, but=("epoch", "step_time", "loss"))
 
 
 def test_rewards_teach(tmp_path):
@@ -349,6 +390,41 @@ def test_weights_are_sent_when_they_changed(tmp_path):
     assert trainer.backend.syncs == 5
 
 
+def test_deepspeed_gathers_for_its_own_wrapper(tmp_path):
+    """The backend gets that one, and the policy as it is otherwise."""
+    trainer = make(tmp_path)
+    seen = []
+    trainer.backend.sync = seen.append
+    trainer.model_wrapped = wrapper = torch.nn.Sequential(trainer.model)
+    trainer._sync()
+    trainer.synced, trainer.is_deepspeed_enabled = None, True
+    trainer._sync()
+    assert seen[0] is trainer.model
+    assert seen[1] is wrapper
+
+
+def test_a_backend_may_rest_when_a_generation_is_done(tmp_path):
+    """Once for each, after all its attempts."""
+    backend = Scripted()
+    order = []
+    draw = backend.sample
+    backend.rest = lambda: order.append("rest")
+    backend.sample = lambda *args: order.append("sample") or draw(*args)
+    options = {"max_steps": 2, "dynamic_sampling_rounds": 2}
+    make(tmp_path, options=options, reward_funcs=flat_reward, backend=backend).train()
+    assert "".join(each[0] for each in order).count("sr") == order.count("rest") == 2
+    assert order.count("sample") > 2
+
+
+def test_what_draws_otherwise_than_the_policy_is_corrected_for(tmp_path):
+    """A penalty for repetition makes the engine in this process another sampler."""
+    ratio = "sampling/importance_sampling_ratio/mean"
+    for penalty, other in ((1.0, False), (1.5, True)):
+        trainer = make(tmp_path, options={"repetition_penalty": penalty, "max_steps": 1}, backend=None)
+        trainer.train()
+        assert (ratio in trainer.state.log_history[0]) is other
+
+
 def adapter():
     from peft import LoraConfig
 
@@ -429,6 +505,10 @@ def test_resuming_needs_the_same_batches(tmp_path):
     again = make(tmp_path, options=options | {"num_iterations": 2})
     with pytest.raises(ValueError, match="was made with `num_iterations=1`, and now it is 2"):
         again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+    other = RLOOTrainer(tiny.model(), reward, RLOOConfig(str(tmp_path), **QUIET | options), again.train_dataset,
+                        processing_class=tiny.tokenizer(), backend=Scripted())  # fmt: skip
+    with pytest.raises(ValueError, match=r"was made by GRPO, not by RLOO\. Go on with the method"):
+        other.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 
 
 def test_the_best_model_is_sent_before_it_is_evaluated(tmp_path):

@@ -12,7 +12,17 @@ from sternpost.rloo.config import RLOOConfig
 from sternpost.rloo.trainer import RLOOTrainer
 
 from .. import tiny
-from ..grpo.test_trainer import QUIET, Scripted, assert_same, prompts, reward, trained
+from ..grpo.test_trainer import (
+    FOLLOWING,
+    QUIET,
+    Scripted,
+    assert_same,
+    assert_same_lines,
+    prompts,
+    resumed,
+    reward,
+    trained,
+)
 
 
 def make(path, options=None, reward_funcs=reward, kind=RLOOTrainer, config=RLOOConfig, **kwargs):
@@ -69,6 +79,16 @@ def test_resuming_is_as_if_nothing_had_happened(tmp_path, options):
     again.train(resume_from_checkpoint=str(tmp_path / "b" / "checkpoint-3"))
     weights = torch.cat([weight.detach().flatten() for weight in again.model.parameters()])
     assert_same((tiny.losses(again)[3:], weights), (straight[0][3:], straight[1]))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [FOLLOWING | {"max_steps": 4, "save_steps": 2}, {"max_steps": 4, "logging_steps": 4, "save_steps": 2}],
+)
+def test_the_reference_that_follows_and_metrics_are_resumed(tmp_path, options):
+    """What has been added up for the next line, and what divergences are from."""
+    straight, again = resumed(make, tmp_path, options, 2)
+    assert_same_lines(straight[-1:], again[-1:], but=("epoch", "step_time", "loss"))
 
 
 def test_rewards_teach(tmp_path):

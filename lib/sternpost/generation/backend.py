@@ -76,3 +76,9 @@ class Backend(Protocol):
 
     def sample(self, groups: Sequence[Group], sampling: Sampling) -> list[list[Completion]]:
         """The completions of each group, in order."""
+
+
+def rest(backend: Backend) -> None:
+    """Tell a backend that cares that nothing is drawn until the next `sync`, or for some time. Every rank has to."""
+    if hasattr(backend, "rest"):
+        backend.rest()

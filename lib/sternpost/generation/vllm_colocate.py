@@ -40,7 +40,7 @@ class VLLMColocate:
         max_length: Longest prompt with its completion; by default what the model can do.
         tensor_parallel_size: How many ranks share an engine.
         implementation: Whose model code computes, `vllm` or `transformers`.
-        sleep: Give the memory back while the policy learns. The weights are brought again afterwards.
+        sleep: Give the memory back by `rest`, while the policy learns. The weights are brought again afterwards.
         regex: What completions have to match.
 
     Raises:
@@ -148,12 +148,16 @@ class VLLMColocate:
                 [self.parameters(*request) for request in requests],
                 use_tqdm=False,
             )
-        if self.sleeps:
-            self.llm.sleep(level=2)
-            self.asleep = True
         first = sum(sizes[: self.place])
         own = answers[first : first + len(groups)]
         return [for_each_member(completions_of(answer), group) for answer, group in zip(own, groups, strict=True)]
+
+    def rest(self) -> None:
+        """Give the memory back, if the engine may sleep, until weights come or completions are drawn: who draws first
+        brings the weights again, so that all ranks have to call this, and then to draw, equally often."""
+        if self.sleeps and not self.asleep:
+            self.llm.sleep(level=2)
+            self.asleep = True
 
     def parameters(self, group: Group, number: int, sampling: Sampling) -> Any:
         """What vLLM is asked for a group."""

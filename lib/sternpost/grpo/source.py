@@ -79,11 +79,13 @@ def checked_rows(
             )
         train_dataset = Dataset.from_dict({"prompt": [None] * prompts_of(args)})
     several_turns = bool(tools or environment_factory)
-    apart = args.vllm_tensor_parallel_size > 1 or not args.ds3_gather_for_generation
-    if args.world_size > 1 and apart and (several_turns or args.dynamic_sampling_rounds):
+    shared = args.use_vllm and args.vllm_mode == "colocate" and args.vllm_tensor_parallel_size > 1
+    together = shared or not (args.use_vllm or args.ds3_gather_for_generation)
+    if args.world_size > 1 and together and (several_turns or args.dynamic_sampling_rounds):
         raise ValueError(
-            "With `vllm_tensor_parallel_size` above 1 or `ds3_gather_for_generation=False`, processes have to draw "
-            "together, but with tools, environments or `dynamic_sampling_rounds` each draws as often as it needs to."
+            "With `vllm_tensor_parallel_size` above 1 in these processes, or `ds3_gather_for_generation=False`, all of "
+            "them have to draw together, but with tools, environments or `dynamic_sampling_rounds` each draws as often "
+            "as it needs to."
         )
     check_prompts(train_dataset, eval_dataset, environment_factory is not None, prompts_of(args))
     return train_dataset

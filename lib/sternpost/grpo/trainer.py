@@ -13,6 +13,8 @@ the order of these things, and what is saved                                    
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -28,7 +30,7 @@ from ..data.batches import multiple_of
 from ..data.chat import tokenizer_of
 from ..data.groups import GroupSampler
 from ..data.splits import Rows
-from ..generation.backend import Backend, Sampling
+from ..generation.backend import Backend, Sampling, rest
 from ..generation.choose import choose_backend
 from ..generation.engine import InProcessEngine
 from ..generation.environments import Environments
@@ -55,6 +57,8 @@ from ..models.reference import (
     as_reference,
     disable_dropout,
     prepare_reference,
+    resume_reference,
+    save_reference,
     starting_reference,
 )
 from ..models.scores import Scorer, ScoreRequest, TokenScores
@@ -193,7 +197,8 @@ class GRPOTrainer(Trainer):
             self.add_callback(FollowPolicy(self.ref_model, self.accelerator, alpha, steps))
         self.reward_weights = self.judge.to(self.accelerator.device).weights.to(self.accelerator.device)
         self.backend = backend or choose_backend(args, policy, processing_class, self.accelerator)
-        self.other_sampler = rollout_func is not None or not isinstance(self.backend, InProcessEngine)
+        itself = isinstance(self.backend, InProcessEngine) and args.repetition_penalty == 1
+        self.other_sampler = rollout_func is not None or not itself
         self._start_over()
 
     # twin: sternpost.rloo.trainer.RLOOTrainer._start_over
@@ -219,6 +224,12 @@ class GRPOTrainer(Trainer):
     def per_generation(self) -> int:
         """Micro-batches of a generation."""
         return max(self.args.steps_per_generation, self.per_window)
+
+    # twin: sternpost.rloo.trainer.RLOOTrainer.sharded
+    @property
+    def sharded(self) -> nn.Module:
+        """The policy with all that spreads its weights: DeepSpeed gathers them for its own wrapper only."""
+        return self.model_wrapped if self.is_deepspeed_enabled else self.model
 
     # ---- Data -----------------------------------------------------------------------------------------------------
 
@@ -262,13 +273,14 @@ class GRPOTrainer(Trainer):
         group = args.num_generations if mode == "train" else args.num_generations_eval
         self._sync()
         gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
-        with whole_weights(self.model) if gathers else nullcontext():  # for all turns and attempts together
+        with whole_weights(self.sharded) if gathers else nullcontext():  # for all turns and attempts together
             made = self.generate(rows, mode)
             self.metrics[mode].add_noted(made.metrics, METRICS)
             rewards = self.accelerator.gather(made.rewards)
             self.metrics[mode].add(reward_metrics(rewards, self.judge.names, self.reward_weights, group))
             if mode == "train":
                 rewards = self.resample(made, rewards, group)
+        rest(self.backend)
         first = self.accelerator.process_index * len(rows)
         mine = slice(first, first + len(rows))
         worth = advantages(
@@ -281,17 +293,28 @@ class GRPOTrainer(Trainer):
             trajectories, replayed = self.replay.exchange(trajectories, worth, group)
             self.metrics[mode].add({"replayed_ratio": (replayed.sum(), replayed.new_tensor(len(rows)))})
         rollout = rollout_of(trajectories, worth, args.mask_truncated_completions, replayed)
+        rollout = self.as_known_as_elsewhere(rollout)
         size = len(rows) // parts
         known = [rollout.part(slice(at, at + size)) for at in range(0, len(rows), size)]
         return [MicroBatch(self.with_known_scores(part, mode), window)
                 for part, window in zip(known, self.windows(known, mode), strict=True)]  # fmt: skip
+
+    def as_known_as_elsewhere(self, rollout: Rollout) -> Rollout:
+        """Where a roll-out function tells log-probabilities on some ranks only, the others have unknown ones: all log
+        the same metrics."""
+        if self.source.rollout_func is None:
+            return rollout
+        said = torch.tensor([rollout.sampler_logps is not None], device=rollout.mask.device)
+        if self.accelerator.gather(said).any() and rollout.sampler_logps is None:
+            return replace(rollout, sampler_logps=torch.full_like(rollout.mask, nan))
+        return rollout
 
     # twin: sternpost.rloo.trainer.RLOOTrainer._sync
     def _sync(self) -> None:
         """Let the backend have the policy's weights, if they are others than last time."""
         now = (self.state.global_step, id(self.model))
         if self.synced != now:
-            self.backend.sync(self.model)
+            self.backend.sync(self.sharded)
             self.synced = now
 
     def generate(self, rows: list[dict[str, Any]], mode: str, attempt: int = 0) -> Judged:
@@ -461,8 +484,11 @@ class GRPOTrainer(Trainer):
         self._start_over()
         if resume is not None:
             path = Path(resume) / STATE.format(rank=self.accelerator.process_index)
-            state = load_rank_state(path, batch_numbers(self.args), self.accelerator.device.type)
+            state = load_rank_state(path, "GRPO", batch_numbers(self.args), self.accelerator.device.type)
             self.micro_step, self.waiting, self.shown = state["micro_step"], state["waiting"], state["shown"]
+            self.metrics["train"].restore(state["metrics"])
+            if self.args.sync_ref_model and self.ref_model is not None:
+                resume_reference(self.ref_model, Path(resume))
             self.further.taken = state["further"]
             self.replay.groups.extend(state["replay"])
             self.entropy.restore(state["entropy"])
@@ -508,15 +534,19 @@ class GRPOTrainer(Trainer):
             checkpoint.mkdir(parents=True, exist_ok=True)
             used_up = self.micro_step % (self.per_generation * self.args.num_iterations) == 0
             state = {
+                "trainer": "GRPO",
                 "batches": batch_numbers(self.args),
                 "micro_step": self.micro_step,
                 "waiting": [] if used_up else self.waiting,
                 "shown": self.shown,
+                "metrics": self.metrics["train"].state(),
                 "further": self.further.taken,
                 "replay": self.replay.groups,
                 "entropy": self.entropy.state(),
             }
             torch.save(state, checkpoint / STATE.format(rank=self.accelerator.process_index))
+            if self.args.sync_ref_model and self.ref_model is not None:
+                save_reference(self.ref_model, checkpoint, self.accelerator)
             self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
 

@@ -8,6 +8,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ from .tiled import is_sharded
 
 ADAPTER = "ref"
 """Name of the adapter that is the reference."""
+REFERENCE = "reference.pt"
+"""File of a checkpoint with the weights of a reference that follows the policy."""
 
 
 def disable_dropout(model: Any) -> None:
@@ -199,6 +202,28 @@ def gathered(own: nn.Parameter, other: nn.Parameter) -> Iterator[None]:
 
     with deepspeed.zero.GatheredParameters([own, other], modifier_rank=0):
         yield
+
+
+def save_reference(model: Any, checkpoint: Path, accelerator: Accelerator) -> None:
+    """Keep a reference that follows the policy in a checkpoint. Every rank has to ask."""
+    weights = whole_state(model)
+    if accelerator.is_main_process:
+        torch.save(weights, checkpoint / REFERENCE)
+
+
+def resume_reference(model: Any, checkpoint: Path) -> None:
+    """Make a reference what it was when a checkpoint was made. Every rank has to ask.
+
+    Raises:
+        ValueError: the checkpoint has none.
+    """
+    path = checkpoint / REFERENCE
+    if not path.exists():
+        raise ValueError(
+            f"the checkpoint {checkpoint} has no `{REFERENCE}`: it was made without `sync_ref_model=True`. Leave that "
+            "option out, or start another run from the checkpoint's model."
+        )
+    restore_state(model, torch.load(path, weights_only=True, map_location="cpu"))
 
 
 def whole_state(model: Any) -> dict[str, Any]:

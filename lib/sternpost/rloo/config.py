@@ -175,13 +175,14 @@ def check_numbers(args: RLOOConfig) -> None:
         raise ValueError(f"`router_aux_loss_coef={args.router_aux_loss_coef}` must not be negative. 0 turns it off.")
     if not 0 <= args.epsilon < 1:
         raise ValueError(f"`epsilon={args.epsilon}` must be from 0 to below 1.")
-    if args.epsilon_high is not None and args.epsilon_high < 0:
+    if args.epsilon_high is not None and not args.epsilon_high >= 0:
         raise ValueError(f"`epsilon_high={args.epsilon_high}` must not be negative.")
     if not 0 < args.ref_model_mixup_alpha <= 1:
         raise ValueError(f"`ref_model_mixup_alpha={args.ref_model_mixup_alpha}` is a share: above 0, at most 1.")
     bounds = args.reward_clip_range
-    if bounds is not None and not (len(bounds) == 2 and bounds[0] < bounds[1]):
-        raise ValueError(f"`reward_clip_range={bounds}` must be two numbers, the smaller one first.")
+    pair = isinstance(bounds, list | tuple) and len(bounds) == 2 and all(isinstance(each, int | float) for each in bounds)
+    if bounds is not None and not (pair and bounds[0] < bounds[1]):
+        raise ValueError(f"`reward_clip_range={bounds}` must be two numbers, the smaller one first, such as (-5, 5).")
     if args.sync_ref_model and not args.beta:
         raise ValueError("`sync_ref_model=True`, but `beta=0` needs no reference. Set `beta`, or leave it out.")
 

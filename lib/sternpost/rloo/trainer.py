@@ -28,7 +28,7 @@ from ..data.chat import tokenizer_of
 from ..data.groups import GroupSampler
 from ..data.prompts import PromptTokenizer, check_prompts
 from ..data.splits import Rows
-from ..generation.backend import Backend, Sampling
+from ..generation.backend import Backend, Sampling, rest
 from ..generation.choose import choose_backend
 from ..generation.engine import InProcessEngine
 from ..generation.options import batch_numbers, check_evaluation, prompts_of, sampling_of
@@ -53,6 +53,8 @@ from ..models.reference import (
     as_reference,
     disable_dropout,
     prepare_reference,
+    resume_reference,
+    save_reference,
     starting_reference,
 )
 from ..models.scores import Scorer, ScoreRequest, TokenScores
@@ -199,6 +201,12 @@ class RLOOTrainer(Trainer):
         """Micro-batches of a generation."""
         return max(self.args.steps_per_generation, self.per_window)
 
+    # twin: sternpost.grpo.trainer.GRPOTrainer.sharded
+    @property
+    def sharded(self) -> nn.Module:
+        """The policy with all that spreads its weights: DeepSpeed gathers them for its own wrapper only."""
+        return self.model_wrapped if self.is_deepspeed_enabled else self.model
+
     # ---- Data -----------------------------------------------------------------------------------------------------
 
     # twin: sternpost.grpo.trainer.GRPOTrainer.get_train_dataloader
@@ -241,8 +249,9 @@ class RLOOTrainer(Trainer):
         group = args.num_generations if mode == "train" else args.num_generations_eval
         self._sync()
         gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
-        with whole_weights(self.model) if gathers else nullcontext():
+        with whole_weights(self.sharded) if gathers else nullcontext():
             made = self.generate(rows, mode)
+        rest(self.backend)
         self.metrics[mode].add_noted(made.metrics, METRICS)
         rewards = self.accelerator.gather(made.rewards)
         self.metrics[mode].add(reward_metrics(rewards, self.judge.names, self.reward_weights, group))
@@ -266,7 +275,7 @@ class RLOOTrainer(Trainer):
         """Let the backend have the policy's weights, if they are others than last time."""
         now = (self.state.global_step, id(self.model))
         if self.synced != now:
-            self.backend.sync(self.model)
+            self.backend.sync(self.sharded)
             self.synced = now
 
     def generate(self, rows: list[dict[str, Any]], mode: str) -> Judged:
@@ -398,8 +407,11 @@ class RLOOTrainer(Trainer):
         self._start_over()
         if resume is not None:
             path = Path(resume) / STATE.format(rank=self.accelerator.process_index)
-            state = load_rank_state(path, batch_numbers(self.args), self.accelerator.device.type)
+            state = load_rank_state(path, "RLOO", batch_numbers(self.args), self.accelerator.device.type)
             self.micro_step, self.waiting, self.shown = state["micro_step"], state["waiting"], state["shown"]
+            self.metrics["train"].restore(state["metrics"])
+            if self.args.sync_ref_model and self.ref_model is not None:
+                resume_reference(self.ref_model, Path(resume))
         output = super().train(resume, *args, **kwargs)
         self.synced = None  # the best checkpoint may have been loaded
         return output
@@ -442,12 +454,16 @@ class RLOOTrainer(Trainer):
             checkpoint.mkdir(parents=True, exist_ok=True)
             used_up = self.micro_step % (self.per_generation * self.args.num_iterations) == 0
             state = {
+                "trainer": "RLOO",
                 "batches": batch_numbers(self.args),
                 "micro_step": self.micro_step,
                 "waiting": [] if used_up else self.waiting,
                 "shown": self.shown,
+                "metrics": self.metrics["train"].state(),
             }
             torch.save(state, checkpoint / STATE.format(rank=self.accelerator.process_index))
+            if self.args.sync_ref_model and self.ref_model is not None:
+                save_reference(self.ref_model, checkpoint, self.accelerator)
             self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
 
