@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import GenerationConfig
+from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, OPTConfig, OPTForCausalLM
 
 from sternpost.generation import cache
 from sternpost.generation.backend import Group, Sampling
@@ -269,3 +269,28 @@ def test_a_group_may_have_a_bound_of_its_own():
     for bound, one, other in zip((3, 8, 1, 8), bounded, plain, strict=True):
         assert [each.ids for each in one] == [each.ids[:bound] for each in other]
         assert not any(each.finished for each in one)
+
+
+@pytest.mark.parametrize("kind", ["GPT2", "OPT"])
+def test_no_more_tokens_than_learned_positions(kind):
+    """A model that has learned its positions has no others; what would go beyond is refused at once."""
+    torch.manual_seed(0)
+    if kind == "GPT2":
+        model = GPT2LMHeadModel(GPT2Config(vocab_size=64, n_positions=16, n_embd=16, n_layer=1, n_head=2))
+    else:
+        sizes = {"hidden_size": 16, "ffn_dim": 16, "word_embed_proj_dim": 16, "max_position_embeddings": 16}
+        model = OPTForCausalLM(OPTConfig(vocab_size=64, num_hidden_layers=1, num_attention_heads=2, **sizes))
+    engine = InProcessEngine(model)
+    ((found,),) = engine.sample([Group([5, 6, 7])], Sampling(max_tokens=13))
+    assert len(found.ids) == 13
+    message = r"prompt 1 has 3 tokens and its completion may have 14, but \w+ has learned 16 positions"
+    with pytest.raises(ValueError, match=message):
+        engine.sample([Group([5, 6]), Group([5, 6, 7])], Sampling(max_tokens=14))
+
+
+def test_rotations_have_no_last_position():
+    """A model that computes its positions may go beyond those that it was trained on."""
+    model = build("Llama")
+    model.config.max_position_embeddings = 8
+    ((found,),) = InProcessEngine(model).sample([Group(PROMPTS[0])], Sampling(max_tokens=12))
+    assert len(found.ids) == 12

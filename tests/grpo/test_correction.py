@@ -53,3 +53,23 @@ def test_the_least_sure_tokens_are_kept():
     kept = top_entropy_mask(entropies[None], torch.ones(1, 10), threshold)
     assert kept[0].nonzero()[:, 0].tolist() == [8, 9]
     assert entropy_threshold(torch.zeros(0), 0.2) == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    values=st.lists(st.floats(0, 12, width=32), min_size=1, max_size=40),
+    share=st.floats(0.01, 1) | st.sampled_from([0.1, 0.2, 0.3, 0.7, 0.9, 1.0]),
+)
+def test_the_threshold_is_a_quantile(values, share):
+    """Interpolated like that of `torch.quantile`, up to rounding."""
+    found = entropy_threshold(torch.tensor(values), share)
+    assert found.shape == ()
+    expected = torch.quantile(torch.tensor(values, dtype=torch.float64), 1 - share)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-6)
+
+
+def test_the_threshold_of_more_tokens_than_torch_has_quantiles_for():
+    """A large micro-batch on many processes has more than 2^24."""
+    entropies = (torch.arange(16_778_000, dtype=torch.int32) % 1000).float()
+    assert len(entropies) > 2**24
+    assert entropy_threshold(entropies, 0.2).item() == pytest.approx(799.2)

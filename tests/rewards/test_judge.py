@@ -13,6 +13,7 @@ from sternpost.generation.tools import Calls
 from sternpost.generation.trajectory import Trajectory
 from sternpost.rewards import get_cosine_scaled_reward
 from sternpost.rewards.judge import Judge
+from sternpost.rewards.judged import Judged, table_of
 
 ROWS = [{"prompt": "p", "solution": at, "tag": "x"} for at in range(3)]
 COMPLETIONS = ["a", "bb", "ccc"]
@@ -203,6 +204,24 @@ def test_names_of_rewards_differ():
         return [0.0] * 3
 
     assert Judge([lengths, lengths, lengths_2]).names == ["lengths", "lengths_3", "lengths_2"]
+
+
+def test_names_of_rewards_are_not_those_of_other_columns():
+    """The completions table keeps all of its columns, and what a reward logs is none of them."""
+    columns = ["step", "prompt", "completion", "advantage"]
+
+    def named(name):
+        reward = partial(lambda completions, log_extra: [0.5] * 3)
+        reward.func.__name__ = name
+        return reward
+
+    judge = Judge([named(name) for name in [*columns, "reward"]])
+    assert judge.names == [*(f"{name}_2" for name in columns), "reward"]
+    found = judge(ROWS, trajectories(), COMPLETIONS)
+    made = Judged(ROWS, trajectories(), COMPLETIONS, found.rewards, found.columns)
+    table = table_of(made, torch.ones(3), judge.names, 7)
+    assert {name: table[name][0] for name in columns} == {"step": 7, "prompt": "p", "completion": "a", "advantage": 1.0}
+    assert all(table[name] == [0.5] * 3 for name in judge.names)
 
 
 def test_columns_that_rewards_need_are_asked_for_before_the_run():

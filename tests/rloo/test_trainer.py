@@ -124,6 +124,8 @@ def test_metrics_and_evaluation(tmp_path):
     ("options", "message"),
     [
         ({"reward_clip_range": (1.0, 0.0)}, "`reward_clip_range=(1.0, 0.0)` must be two numbers"),
+        ({"reward_clip_range": 5.0}, "`reward_clip_range=5.0` must be two numbers"),
+        ({"reward_clip_range": ("a", "b")}, "`reward_clip_range=('a', 'b')` must be two numbers"),
         ({"beta": -1.0}, "`beta=-1.0` must not be negative"),
         ({"beta": 0.0, "sync_ref_model": True}, "`beta=0` needs no reference"),
         ({"epsilon": 1.5}, "`epsilon=1.5` must be from 0"),

@@ -3,13 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from datasets import Dataset
+
 from .chat import ChatRenderer, tokenizer_of
-from .rows import without_none
+from .rows import Chat, Message, RowBatch, shown
 from .splits import Rows, column_names
 from .tokens import encode
 
 IMAGES = ("image", "images")
 """Columns that hold pictures in other methods."""
+BLOCK = 1000
+"""Rows that are checked at a time."""
+DROP = "Correct the row, or drop it."
 
 
 def check_prompts(
@@ -17,11 +22,14 @@ def check_prompts(
     eval_dataset: Rows | Mapping[str, Rows] | None,
     made_elsewhere: bool = False,
     least: int = 1,
+    read_elsewhere: bool = False,
 ) -> None:
     """Raise unless rows have prompts, if those are not `made_elsewhere`, can be numbered, and are `least` to train on.
+    Prompts that are only `read_elsewhere` may be anything.
 
     Raises:
-        ValueError: the column is missing, there are images, or a data set is a stream or empty.
+        ValueError: the column is missing, there are images, a data set is a stream or empty, or a prompt is empty.
+        TypeError: a prompt is neither text nor messages; the message names the row.
     """
     evaluated = eval_dataset if isinstance(eval_dataset, dict) else {"evaluation": eval_dataset}
     for name, rows in {"train": train_dataset, **evaluated}.items():
@@ -45,11 +53,84 @@ def check_prompts(
             )
         if not len(rows):
             raise ValueError(f"the {name} data set has no rows.")
+        if "prompt" in columns and isinstance(rows, Dataset) and not read_elsewhere:
+            check_each_prompt(rows, name, made_elsewhere)
     if len(train_dataset) < least:
         raise ValueError(
             f"the data set has {len(train_dataset)} rows, but a generation batch holds {least} different prompts. Add "
             "rows, or lower `per_device_train_batch_size` or `steps_per_generation`."
         )
+
+
+def check_each_prompt(dataset: Dataset, name: str, made_elsewhere: bool) -> None:
+    """Raise for the first row whose prompt cannot be read.
+
+    Environments (`made_elsewhere`) make prompts where there are none, and add to messages, which may be empty.
+
+    Raises:
+        TypeError, ValueError: the message names the row, the value, the reason and the way out.
+    """
+    if dataset.format["type"] == "custom":  # prompts are made when a row is read
+        return
+    column = dataset.select_columns("prompt").with_format(None)
+    for start in range(0, len(dataset), BLOCK):
+        prompts = column[start : start + BLOCK]["prompt"]
+        if made_elsewhere:
+            given = {start + at: prompt for at, prompt in enumerate(prompts) if prompt is not None}
+            rows = RowBatch({"prompt": list(given.values())}, list(given), name)
+            for at, chat in enumerate(rows.chats("prompt")):
+                check_texts_only(rows, at, chat)
+        else:
+            read_prompts(RowBatch({"prompt": prompts}, range(start, start + len(prompts)), name))
+
+
+def read_prompts(rows: RowBatch) -> list[str] | list[Chat]:
+    """The prompts of rows, all of them text or all of them messages, without the keys that Arrow filled with None.
+
+    Raises:
+        TypeError: one is neither, or a message has no role or no content.
+        ValueError: one is empty, or holds something else than text.
+    """
+    prompts = rows.columns["prompt"]
+    for at, prompt in enumerate(prompts):
+        if not isinstance(prompt, str | list):
+            raise rows.error(at, "prompt", f"expected text or messages, got {shown(prompt)}", DROP, TypeError)
+        if not prompt:
+            raise rows.error(at, "prompt", f"there is nothing to answer in {shown(prompt)}", DROP)
+    if isinstance(prompts[0], str):
+        return rows.texts("prompt")
+    chats = rows.chats("prompt")
+    for at, chat in enumerate(chats):
+        check_texts_only(rows, at, chat)
+        if not any(map(says_something, chat)):
+            raise rows.error(at, "prompt", f"there is nothing to answer in {shown(chat)}", DROP)
+    return chats
+
+
+def check_texts_only(rows: RowBatch, at: int, chat: Chat) -> None:
+    """Raise unless the parts of messages are text.
+
+    Raises:
+        TypeError: a part is no mapping.
+        ValueError: a part is a picture, or something else that is no text.
+    """
+    for message in chat:
+        content = message.get("content")
+        for part in content if isinstance(content, list) else ():
+            if not isinstance(part, Mapping):
+                way_out = 'A part is a mapping like {"type": "text", "text": "..."}.'
+                raise rows.error(at, "prompt", f"a part of a message is {shown(part)}", way_out, TypeError)
+            if part.get("type") not in ("text", None):
+                problem = f"a message holds {part['type']}, but methods that generate read text only"
+                raise rows.error(at, "prompt", problem, DROP)
+
+
+def says_something(message: Message) -> bool:
+    """Whether a message holds visible text, or calls of tools."""
+    content = message.get("content")
+    texts = [part.get("text") for part in content] if isinstance(content, list) else [content]
+    visible = any(isinstance(text, str) and text and not text.isspace() for text in texts)
+    return visible or bool(message.get("tool_calls"))
 
 
 class PromptTokenizer:
@@ -62,11 +143,12 @@ class PromptTokenizer:
         """Ids of the prompt of each row, whose columns `tools` and `chat_template_kwargs` the template sees.
 
         Raises:
-            ValueError: a prompt is no text and no messages, or has no tokens.
+            ValueError, TypeError: a prompt is no text and no messages, or has no tokens.
         """
         if not rows:
             return []
-        prompts = [checked(row["prompt"], at) for at, row in enumerate(rows)]
+        batch = RowBatch({"prompt": [row["prompt"] for row in rows]}, range(len(rows)), "batch")
+        prompts: list[Any] = [*read_prompts(batch)]
         if isinstance(prompts[0], str):
             found = encode(tokenizer_of(self.processing_class), prompts, special_tokens=True).ids
         else:
@@ -79,20 +161,5 @@ class PromptTokenizer:
             found = encode(tokenizer_of(self.processing_class), texts, special_tokens=False).ids
         for at, ids in enumerate(found):
             if not ids:
-                raise ValueError(f"row {at} of the batch, column `prompt`: {prompts[at]!r} has no tokens.")
+                raise batch.error(at, "prompt", f"{shown(prompts[at])} has no tokens", DROP)
         return found
-
-
-def checked(prompt: Any, at: int) -> Any:
-    """A prompt without the empty fields that data sets put into messages."""
-    if not isinstance(prompt, str) and not (isinstance(prompt, list) and prompt):
-        raise ValueError(f"row {at} of the batch, column `prompt`: {prompt!r} is neither text nor a list of messages.")
-    for message in [] if isinstance(prompt, str) else prompt:
-        content = message.get("content") if isinstance(message, Mapping) else None
-        kinds = [part.get("type") for part in content] if isinstance(content, list) else []
-        if set(kinds) - {"text", None}:
-            raise ValueError(
-                f"row {at} of the batch, column `prompt`: a message holds {', '.join(map(str, kinds))}, but methods "
-                "that generate read text only."
-            )
-    return without_none(prompt)

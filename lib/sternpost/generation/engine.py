@@ -67,6 +67,7 @@ class InProcessEngine:
             )
         self.model, self.slots, self.autocast, self.gather = model, slots, autocast, gather
         self.wrapped: nn.Module = model
+        self.positions = learned_positions(model)
 
     def sync(self, model: Any) -> None:
         """The policy's weights are used where they are; `model` may be wrapped, and sharded over processes."""
@@ -77,12 +78,19 @@ class InProcessEngine:
         """The completions of each group, in order; the same for the same seed.
 
         Raises:
-            ValueError: a prompt is empty, or there are options that this engine does not know.
+            ValueError: a prompt is empty, or longer with its completion than the model has positions; or there are
+                options that this engine does not know.
             FloatingPointError: the policy's logits are not numbers.
         """
         for number, group in enumerate(groups):
             if not len(group.prompt):
                 raise ValueError(f"prompt {number} has no tokens. Give each at least one, such as the start token.")
+            if self.positions is not None and len(group.prompt) + group.longest(sampling) > self.positions:
+                raise ValueError(
+                    f"prompt {number} has {len(group.prompt)} tokens and its completion may have "
+                    f"{group.longest(sampling)}, but {type(self.model).__name__} has learned {self.positions} "
+                    "positions. Lower `max_completion_length`, or drop long prompts."
+                )
         if sampling.extra:
             names = ", ".join(f"`{name}`" for name in sampling.extra)
             raise ValueError(f"the engine in this process does not know {names}. Leave it out, or generate with vLLM.")
@@ -232,6 +240,17 @@ class Sampler:
         if self.begun is not None:
             number, row, logits = self.begun
             self.begun = (number, moves.get(row, row), logits)
+
+
+def learned_positions(model: PreTrainedModel) -> int | None:
+    """For how many positions a model has embeddings, or None if it computes them, as with rotations."""
+    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    for path, module in model.get_decoder().named_modules():
+        name = path.rpartition(".")[2]
+        if most is not None and isinstance(module, nn.Embedding) and ("position" in name or name == "wpe"):
+            if module.num_embeddings - most in (0, 2):  # OPT and BART leave the first two out
+                return int(most)
+    return None
 
 
 @contextmanager

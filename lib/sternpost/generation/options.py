@@ -1,7 +1,9 @@
-"""Options of generation, which several configs have: what they can be, and what they ask a backend for."""
+"""Options of methods that generate, which several configs have: what they can be, and what they ask a backend for."""
 
+import dataclasses
 import math
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 from .backend import Sampling
 
@@ -12,6 +14,57 @@ OWN = "stop_token_ids"
 """The key of `generation_kwargs` that every backend knows."""
 NAMED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "n", "logprobs")
 """Keys that are options already, or decided by the trainer."""
+
+Readers: TypeAlias = Sequence[tuple[Sequence[str], Callable[[Any], bool], str, str]]
+"""Options, whether a config has them read, what reads them, and what to set for that."""
+
+SERVER = '`use_vllm=True` and `vllm_mode="server"`'
+READERS: Readers = (
+    (
+        ("vllm_server_base_url", "vllm_server_host", "vllm_server_port"),
+        lambda args: args.use_vllm and args.vllm_mode == "server",
+        "with a vLLM server",
+        SERVER,
+    ),
+    (
+        ("vllm_server_timeout", "vllm_group_port"),
+        lambda args: not args.use_vllm or args.vllm_mode == "server",
+        "with a vLLM server",
+        SERVER,
+    ),
+    (
+        ("vllm_model_impl", "vllm_enable_sleep_mode", "vllm_gpu_memory_utilization", "vllm_max_model_length",
+         "vllm_tensor_parallel_size"),
+        lambda args: not args.use_vllm or args.vllm_mode == "colocate",
+        "by vLLM in this process, while a server is told such things when it is started",
+        '`vllm_mode="colocate"`',
+    ),
+    (("vllm_mode", "vllm_structured_outputs_regex"), lambda args: args.use_vllm, "with vLLM", "`use_vllm=True`"),
+    (
+        ("num_completions_to_print", "log_unique_prompts"),
+        lambda args: args.log_completions,
+        "where completions are shown",
+        "`log_completions=True`",
+    ),
+    (
+        ("ref_model_mixup_alpha", "ref_model_sync_steps"),
+        lambda args: args.sync_ref_model,
+        "where the reference follows the policy",
+        "`sync_ref_model=True`",
+    ),
+)  # fmt: skip
+"""Options that without others would leave a run something else than it looks like. Those that only tune vLLM may stay
+while `use_vllm` is off."""
+
+
+def check_read(args: Any, readers: Readers) -> None:
+    """Raise for options that are not as by default though nothing reads them."""
+    defaults = {field.name: field.default for field in dataclasses.fields(args)}
+    for options, is_read, where, setting in readers:
+        for name in options:
+            value = getattr(args, name)
+            if value != defaults[name] and not is_read(args):
+                raise ValueError(f"`{name}={value!r}` is read only {where}. Set {setting}, or leave it out.")
 
 
 def check_generation(args: Any) -> None:
@@ -40,8 +93,17 @@ def check_generation(args: Any) -> None:
         )
     if args.accelerator_config.split_batches:
         raise ValueError("`split_batches=True` would take groups apart. Leave it out of `accelerator_config`.")
-    if args.vllm_structured_outputs_regex is not None and not args.use_vllm:
-        raise ValueError("`vllm_structured_outputs_regex` is read by vLLM only. Set `use_vllm=True`, or leave it out.")
+    if args.accelerator_config.dispatch_batches:
+        raise ValueError(
+            "`dispatch_batches=True` would send batches from one process to the others as tensors, but these hold "
+            "rows. Leave it out of `accelerator_config`."
+        )
+    if args.include_for_metrics:
+        raise ValueError(
+            f"`include_for_metrics={args.include_for_metrics!r}` is for `compute_metrics`, which is not there where "
+            "rewards are the metrics. Leave it out."
+        )
+    check_read(args, READERS)
     for key in args.generation_kwargs or {}:
         if key in NAMED:
             raise ValueError(f"`generation_kwargs` holds `{key}`, which is decided elsewhere. Set the option itself.")
@@ -131,6 +193,9 @@ def sampling_of(args: Any, stop: frozenset[int], seed: int = 0) -> Sampling:
         ValueError: an option is out of range.
     """
     given = dict(args.generation_kwargs or {})
+    own = given.pop(OWN, None) or []
+    if not (isinstance(own, list | tuple | set | frozenset) and all(type(token) is int for token in own)):
+        raise ValueError(f"`generation_kwargs` holds `{OWN}={own!r}`, which is no list of ids. Give `[7]`, say.")
     return Sampling(
         max_tokens=args.max_completion_length,
         temperature=args.temperature,
@@ -138,7 +203,7 @@ def sampling_of(args: Any, stop: frozenset[int], seed: int = 0) -> Sampling:
         top_k=args.top_k,
         min_p=args.min_p or 0.0,
         repetition_penalty=args.repetition_penalty,
-        stop=stop | frozenset(given.pop(OWN, ())),
+        stop=stop | frozenset(own),
         seed=seed,
         extra=given,
     )

@@ -1,7 +1,26 @@
 """What options of group-relative policy optimisation can be, by themselves and together."""
 
 import math
+import warnings
 from typing import Any
+
+from ..generation.options import Readers, check_read
+
+READERS: Readers = (
+    (
+        ("entropy_target", "entropy_coef_min", "entropy_coef_max", "entropy_coef_delta"),
+        lambda args: args.use_adaptive_entropy,
+        "where `entropy_coef` changes while training",
+        "`use_adaptive_entropy=True`",
+    ),
+    (
+        ("importance_sampling_level",),
+        lambda args: args.loss_type != "vespo",
+        "by other losses than `vespo`, which has a weight for each sequence anyway",
+        "another `loss_type`",
+    ),
+)
+"""Options that without others would do nothing; more are in generation/options.py."""
 
 
 def check_numbers(args: Any) -> None:
@@ -19,15 +38,20 @@ def check_numbers(args: Any) -> None:
         raise ValueError(f"`router_aux_loss_coef={args.router_aux_loss_coef}` must not be negative. 0 turns it off.")
     if not 0 <= args.epsilon < 1:
         raise ValueError(f"`epsilon={args.epsilon}` must be from 0 to below 1.")
-    if args.epsilon_high < 0:
+    if not args.epsilon_high >= 0:
         raise ValueError(f"`epsilon_high={args.epsilon_high}` must not be negative.")
     most = 1 + args.epsilon_high
-    if args.delta is not None and args.delta <= most:
+    if args.delta is not None and not args.delta > most:
         raise ValueError(f"`delta={args.delta}` must be above `1 + epsilon_high={most}`, else it would replace it.")
     if not 0 < args.top_entropy_quantile <= 1:
         raise ValueError(f"`top_entropy_quantile={args.top_entropy_quantile}` is a share: above 0, at most 1.")
     if not 0 < args.ref_model_mixup_alpha <= 1:
         raise ValueError(f"`ref_model_mixup_alpha={args.ref_model_mixup_alpha}` is a share: above 0, at most 1.")
+    if args.off_policy_mask_threshold is not None and math.isnan(args.off_policy_mask_threshold):
+        raise ValueError(
+            f"`off_policy_mask_threshold={args.off_policy_mask_threshold}` must be a number of nats. Leave it out to "
+            "learn from all completions."
+        )
     low, high = args.vllm_importance_sampling_clip_min, args.vllm_importance_sampling_clip_max
     if (high is not None and high <= 0) or (low is not None and (low < 0 or low >= (high or math.inf))):
         raise ValueError(
@@ -37,7 +61,15 @@ def check_numbers(args: Any) -> None:
 
 
 def check_combinations(args: Any) -> None:
-    """Raise for options that exclude each other, or would do nothing."""
+    """Raise for options that exclude each other, or would do nothing; warn of those that do little."""
+    check_read(args, READERS)
+    if args.loss_type == "cispo" and args.epsilon_high < 1:
+        warnings.warn(
+            f"`loss_type='cispo'` with `epsilon_high={args.epsilon_high}`: it is the largest ratio itself, not what is "
+            "above 1, so that every token that is as likely as when it was drawn counts that much only. The paper "
+            "takes 5.0; set `epsilon_high`.",
+            stacklevel=4,
+        )
     if args.sync_ref_model and not args.beta:
         raise ValueError("`sync_ref_model=True`, but `beta=0` needs no reference. Set `beta`, or leave it out.")
     if args.use_adaptive_entropy and not args.entropy_coef_min <= args.entropy_coef <= args.entropy_coef_max:

@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -57,5 +56,13 @@ def top_entropy_mask(
 
 
 def entropy_threshold(entropies: Float[Tensor, "n"], share: float) -> Float[Tensor, ""]:
-    """The entropy above which this share of the tokens lies."""
-    return torch.quantile(entropies.float(), 1 - share) if len(entropies) else entropies.new_zeros(())
+    """The entropy above which this share of the tokens lies, interpolated between the two nearest ones.
+
+    That of `torch.quantile`, which refuses more than 2^24 values.
+    """
+    if not len(entropies):
+        return entropies.new_zeros(())
+    ordered = entropies.float().sort().values
+    place = (1 - share) * (len(ordered) - 1)
+    below = math.floor(place)
+    return ordered[below].lerp(ordered[min(below + 1, len(ordered) - 1)], place - below)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..generation.trajectory import Trajectory
@@ -36,14 +36,22 @@ class FurtherRows:
         self.rows, self.seed = rows, seed
         self.taken = 0
         """Of all epochs; kept in checkpoints."""
+        self.shuffled: tuple[int, Tensor] | None = None
+        """The epoch that was shuffled last, and its order."""
 
     def take(self, count: int) -> Iterator[int]:
         """The next ones."""
         for number in range(self.taken, self.taken + count):
             epoch, place = divmod(number, self.rows)
-            order = torch.Generator().manual_seed(self.seed + 1_000_003 * (epoch + 1))
-            yield int(torch.randperm(self.rows, generator=order)[place])
+            yield int(self.order(epoch)[place])
         self.taken += count
+
+    def order(self, epoch: int) -> Int[Tensor, "rows"]:
+        """All rows as an epoch takes them."""
+        if self.shuffled is None or self.shuffled[0] != epoch:
+            generator = torch.Generator().manual_seed(self.seed + 1_000_003 * (epoch + 1))
+            self.shuffled = epoch, torch.randperm(self.rows, generator=generator)
+        return self.shuffled[1]
 
 
 class Replay:

@@ -87,5 +87,6 @@ def checked_rows(
             "them have to draw together, but with tools, environments or `dynamic_sampling_rounds` each draws as often "
             "as it needs to."
         )
-    check_prompts(train_dataset, eval_dataset, environment_factory is not None, prompts_of(args))
+    made = environment_factory is not None
+    check_prompts(train_dataset, eval_dataset, made, prompts_of(args), read_elsewhere=rollout_func is not None)
     return train_dataset

@@ -19,7 +19,7 @@ from ..generation.tools import Calls
 from ..generation.trajectory import Trajectory
 from .completions import Completion
 from .models import RewardModel
-from .notes import Notes, all_columns, all_metrics
+from .notes import FIXED, Notes, all_columns, all_metrics
 from .run import RewardFunction, Rewards, checked
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Judge:
             *(as_reward(*each, trust_remote_code) for each in zip(given, tokenizers, strict=True)),
             *judging,
         ]
-        self.names = distinct([reward.name for reward in rewards])
+        self.names = distinct([reward.name for reward in rewards], taken=FIXED)
         for reward, name in zip(rewards, self.names, strict=True):
             reward.name = name
         self.functions = {at: reward for at, reward in enumerate(rewards) if isinstance(reward, RewardFunction)}
@@ -253,12 +253,13 @@ def checked_weights(weights: Sequence[float] | None, given: int, environments: i
     return torch.tensor([*(weights or [1.0] * given), *[1.0] * environments], dtype=torch.float32)
 
 
-def distinct(names: Sequence[str]) -> list[str]:
-    """The names, a second one of the same with `_2` behind it, and so on, so that metrics do not mix."""
+def distinct(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """The names, a second one of the same or of one that is taken with `_2` behind it, and so on, so that neither
+    metrics nor columns mix."""
     found: list[str] = []
     for name in names:
         number, new = 1, name
-        while new in found or (number > 1 and new in names):
+        while new in (*found, *taken) or (number > 1 and new in names):
             number += 1
             new = f"{name}_{number}"
         found.append(new)

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-COLUMNS = ("step", "prompt", "completion", "reward", "advantage")
+FIXED = ("step", "prompt", "completion", "advantage")
 """Columns of the completions table that it has anyway, beside one for each reward."""
+COLUMNS = (*FIXED, "reward")
+"""Names that no other column of it may have."""
 
 
 class Notes:

@@ -180,8 +180,8 @@ def check_numbers(args: RLOOConfig) -> None:
     if not 0 < args.ref_model_mixup_alpha <= 1:
         raise ValueError(f"`ref_model_mixup_alpha={args.ref_model_mixup_alpha}` is a share: above 0, at most 1.")
     bounds = args.reward_clip_range
-    pair = isinstance(bounds, list | tuple) and len(bounds) == 2 and all(isinstance(each, int | float) for each in bounds)
-    if bounds is not None and not (pair and bounds[0] < bounds[1]):
+    numbers = isinstance(bounds, list | tuple) and all(isinstance(each, int | float) for each in bounds)
+    if bounds is not None and not (numbers and len(bounds) == 2 and bounds[0] < bounds[1]):
         raise ValueError(f"`reward_clip_range={bounds}` must be two numbers, the smaller one first, such as (-5, 5).")
     if args.sync_ref_model and not args.beta:
         raise ValueError("`sync_ref_model=True`, but `beta=0` needs no reference. Set `beta`, or leave it out.")
