@@ -43,6 +43,8 @@ KNOWN = [
     ("self.a = 1\nfor name in ('a', 'b'):\n    setattr(self, name, 2)", {"a": "2", "b": "2"}),
     ("self.c = [7]\nif len(self.c) == 1:\n    self.a = self.c[0]", {"a": "7", "c": "[7]"}),
     ("self.a = {'x': 1}['x']", {"a": "1"}),
+    ("if not self.b:\n    raise ValueError\nself.a = 5", {"a": "5"}),
+    ("self.c = [1]\nif self.a is None or self.a < 0:\n    raise ValueError(self.a)", {"c": "[1]"}),
     ("if len(self.c) == 0:\n    self.c = [1, (2, 'x')]", {"c": "[1, (2, 'x')]"}),
 ]
 UNSURE = [
@@ -61,7 +63,7 @@ UNSURE = [
     "self.a = 5\nother(self)",
     "if other():\n    return\nself.a = 5",
     "self.a = 5\nself.a += other()",
-    "if not self.b:\n    raise ValueError\nself.a = 5",
+    "if LIMIT:\n    raise ValueError\nself.a = 5",
     "self.a = 10 ** 10 ** 10",
     "self.a = '9' * 10 ** 12",
     f"for x in {list(range(100))}:\n    self.a = [self.a, self.a]\nself.a = [self.a]",
@@ -110,6 +112,13 @@ def test_a_branch_that_raises_leaves_the_other(tmp_path: Path):
     """Who gets an instance did not come that way."""
     assert settled(tmp_path, config("if other():\n    raise ValueError\nself.a = 5")) == {"a": "5"}
     assert settled(tmp_path, config("if other():\n    self.a = 5\nelse:\n    self.a = 5")) == {"a": "5"}
+
+
+def test_options_that_must_be_set_have_no_default_of_their_own(tmp_path: Path):
+    """Where the declared default is refused nobody has it: what the method makes of what is given is not known."""
+    body = "if self.a is None:\n    raise ValueError('needed')\nself.a = self.a + 1"
+    (field,) = trees.module(tmp_path, HEAD + config(body, "a: int | None = None")).owned("field", "lib.C")
+    assert field.get("settled") == "?"
 
 
 def test_methods_and_bases_are_followed(tmp_path: Path):

@@ -9,6 +9,7 @@ import pytest
 
 from sternpost.guard import archives
 from sternpost.guard.archives import unpack
+from sternpost.guard.scan.files import open_files
 from sternpost.guard.settings import SettingsError
 from sternpost.guard.sources import MAX_BYTES
 
@@ -68,3 +69,18 @@ def test_files_that_clash_are_left_out(tmp_path: Path):
         archive.writestr("c.py", "z = 1")
     unpack(tmp_path / "a.zip", tmp_path / "out")
     assert below(tmp_path / "out") == ["a.py", "c.py"]
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_damaged_data_is_said(packing: int, tmp_path: Path):
+    """In one sentence, however the archive is packed; a project that is read in place loses that file alone."""
+    file = tmp_path / "a.zip"
+    with zipfile.ZipFile(file, "w", packing) as archive:
+        archive.writestr("pkg/__init__.py", "".join(f"x{number} = {number * number}\n" for number in range(999)))
+    data = bytearray(file.read_bytes())
+    data[60:200] = bytes(140)
+    file.write_bytes(data)
+    with pytest.raises(SettingsError, match="cannot be unpacked"):
+        unpack(file, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"."):
+        open_files(file).read("pkg/__init__.py")

@@ -241,7 +241,7 @@ class M(CollatorMixin):
         "class lib.A order=x,y tier=stable",
         "class lib.B order=x,y,z tier=stable",
         "class lib.M order=a tier=stable",
-        "class lib.N order=a,b tier=stable",
+        "class lib.N gives=2 order=a,b tier=stable",
     ]
     assert "field lib.B w default=3 kind=keyword-only type=int" in found
 

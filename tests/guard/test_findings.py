@@ -51,7 +51,7 @@ def test_facts_are_described_as_python_writes_them(tmp_path: Path):
         "    @classmethod\n    async def make(cls, n): ...",
     )
     described = {fact.path: describe(fact) for fact in snapshot.facts}
-    assert described["lib.f"] == "function lib.f(a, b)"
+    assert described["lib.f"] == "async function lib.f(a, b)"
     assert described["lib.f(b)"] == "b: int = 1"
     assert described["lib.f(c)"] == "c (keyword-only)"
     assert described["lib.X"] == "lib.X = 3"

@@ -89,6 +89,29 @@ def test_directories(tmp_path: Path):
     assert not settings.internal
 
 
+LOOSE = {
+    "a module": ({"pkg_name.py": "x = 1", "setup.py": "", "test_it.py": ""}, "pkg_name.py"),
+    "a module below src": ({"src/pkg_name.py": "x = 1", "docs/conf.py": ""}, "src/pkg_name.py"),
+    "the module that is wanted": ({"pkg_name.py": "x = 1", "other.py": "x = 1"}, "pkg_name.py"),
+    "a namespace": ({"pkg_name/a.py": "x = 1", "tests/b.py": ""}, "pkg_name"),
+}
+
+
+@pytest.mark.parametrize("how", sorted(LOOSE))
+def test_checkouts_without_a_regular_package(how: str, tmp_path: Path):
+    """One module, or a folder of modules: the one with the name that is wanted."""
+    files, found = LOOSE[how]
+    write(tmp_path, files)
+    assert locate(str(tmp_path), tmp_path / "cache", "pkg_name").package == (tmp_path / found).resolve()
+
+
+def test_several_modules_are_no_package(tmp_path: Path):
+    """Unless one of them is named."""
+    write(tmp_path, {"a.py": "", "b.py": ""})
+    with pytest.raises(SettingsError, match="holds no package"):
+        locate(str(tmp_path), tmp_path / "cache")
+
+
 def test_an_installed_package_is_found_without_importing_it():
     """By name, with its metadata."""
     before = set(sys.modules)

@@ -63,6 +63,17 @@ def test_wrong_settings_are_errors(tmp_path: Path, table: str, message: str):
         find_settings(start=tmp_path)
 
 
+def test_tables_of_another_type(tmp_path: Path):
+    """`tool` of another type is nobody's table; `guard` of another type is said."""
+    (tmp_path / "lib").mkdir()
+    for text in ('tool = 3\n[project]\nname = "lib"\n', '[project]\nname = "lib"\n[tool]\nlib = 3\n'):
+        (tmp_path / "pyproject.toml").write_text(text)
+        assert find_settings(start=tmp_path).public is None
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "lib"\n[tool.lib]\nguard = 3\n')
+    with pytest.raises(SettingsError, match="must be a table"):
+        find_settings(start=tmp_path)
+
+
 def test_nothing_to_look_at(tmp_path: Path):
     """No project, no package, or a file that is none: each says what to give."""
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "ship"\n')

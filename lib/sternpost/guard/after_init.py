@@ -137,7 +137,12 @@ class _Walk:
     def _if(self, node: ast.If, state: State, class_: griffe.Class, number: int) -> End:
         test = self._value(node.test, state, class_)
         if test is not UNKNOWN:
-            return self._block(node.body if test else node.orelse, state, class_, number)
+            inner = dict(state)
+            end = self._block(node.body if test else node.orelse, inner, class_, number)
+            if end != "raised" or not self._others(node.test, state):
+                state.clear()
+                state.update(inner)
+                return end
         branches = []
         for branch in (node.body, node.orelse):
             inner = dict(state)
@@ -149,6 +154,16 @@ class _Walk:
         state.clear()
         state.update(agreed | ({UNSURE: True} if any(end == "returned" for end, _ in branches) else {}))
         return ""
+
+    def _others(self, test: ast.expr, state: State) -> bool:
+        """Where the defaults are refused: who has an instance set one of the options that are tested.
+
+        They are not known any more; False if there are none.
+        """
+        tested = {name_of(part) for part in ast.walk(test)} & state.keys()
+        for name in tested:
+            state.pop(name)
+        return bool(tested)
 
     def _assign(self, targets: list[ast.expr], value: ast.expr, state: State, class_: griffe.Class) -> None:
         found = self._value(value, state, class_)

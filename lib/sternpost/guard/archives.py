@@ -1,10 +1,13 @@
 """Unpacking archives of strangers: Python sources and metadata only, nothing outside the target, nothing endless."""
 
+import lzma
 import os
 import shutil
+import struct
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -15,6 +18,12 @@ from .sources import MAX_BYTES
 MAX_FILES = 200_000
 MAX_TOTAL = 1_000_000_000
 """Bytes that an archive may unpack to."""
+
+DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error,
+    EOFError, OSError, ValueError, RuntimeError,
+)  # fmt: skip
+"""What reading an archive raises if it is damaged, encrypted or packed in a way that is not known."""
 
 _KEPT = ("METADATA", "PKG-INFO", "entry_points.txt", "top_level.txt", "pyproject.toml", "setup.cfg")
 
@@ -45,7 +54,7 @@ def unpack(file: Path, target: Path) -> None:
         except OSError:  # another process was faster
             if not target.exists():
                 raise
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError, NotImplementedError) as error:
+    except DAMAGED as error:
         if isinstance(error, SettingsError):
             raise
         raise SettingsError(f"{file} cannot be unpacked: {type(error).__name__}: {error}") from None

@@ -47,7 +47,10 @@ class Bodies:
         return self._bodies[module, name]
 
     def functions(self, module: str) -> dict[str, Function]:
-        """Every function of a module and every method of its classes, by name; of a redefined one the last."""
+        """Every function of a module and every method of its classes, by name; of a redefined one the last.
+
+        The setter of a property `x` is `x.setter`.
+        """
         if module not in self._functions:
             syntax = self.tree.syntax(module)
             self._functions[module] = dict(_functions(syntax.body, "")) if syntax is not None else {}
@@ -57,7 +60,8 @@ class Bodies:
 def _functions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, Function]]:
     for node in body:
         if isinstance(node, Function):
-            yield f"{prefix}{node.name}", node
+            role = next((last_of(d) for d in node.decorator_list if last_of(d) in ("setter", "deleter")), "")
+            yield f"{prefix}{node.name}" + (f".{role}" if role else ""), node
         elif isinstance(node, ast.ClassDef):
             yield from _functions(node.body, f"{prefix}{node.name}.")
         elif isinstance(node, ast.If | ast.Try | ast.With):
@@ -73,8 +77,13 @@ class _Reader:
     def __init__(self) -> None:
         self.body = Body()
         self.handled: set[int] = set()
+        self.keywords = ""
+        """What the function calls its `**kwargs`."""
+        self.inner: set[str] = set()
+        """The same of the functions in it."""
 
     def read(self, node: Function) -> Body:
+        self.keywords = node.args.kwarg.arg if node.args.kwarg is not None else ""
         try:
             for statement in node.body:
                 self._walk(statement, "", False)
@@ -113,6 +122,8 @@ class _Reader:
             self._match(node)  # type: ignore[arg-type]
         elif kind is ast.Raise:
             self._raise(node, guard)  # type: ignore[arg-type]
+        if kind in (ast.FunctionDef, ast.AsyncFunctionDef) and node.args.kwarg is not None:  # type: ignore[attr-defined]
+            self.inner.add(node.args.kwarg.arg)  # type: ignore[attr-defined]
         nested = nested or kind in (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
         for child in ast.iter_child_nodes(node):
             self._walk(child, inside, nested)
@@ -124,6 +135,14 @@ class _Reader:
             self._walk(statement, test, nested)
         for statement in node.orelse:
             self._walk(statement, "", nested)
+
+    def _take(self, source: ast.expr, key: str | None, line: int) -> None:
+        """`kwargs.pop("size")`, `.get("size")`, `["size"]`: an argument that the signature does not name."""
+        if isinstance(source, ast.Name) and key and key.isidentifier():
+            if source.id in self.inner:
+                self.body.taken_inside.setdefault(key, line)
+            elif source.id == self.keywords:
+                self.body.taken.setdefault(key, line)
 
     def _returned(self, value: ast.expr | None) -> None:
         if isinstance(value, ast.Dict):
@@ -144,6 +163,8 @@ class _Reader:
     def _subscript(self, node: ast.Subscript) -> None:
         """`metrics["kl"]`, `self._metrics[mode]["kl"]`, `batch["input_ids"]`; a table looked up by an option."""
         key = text_of(node.slice)
+        if key is not None and isinstance(node.ctx, ast.Load):
+            self._take(node.value, key, node.lineno)
         if key is not None:
             base: ast.expr = node.value
             while isinstance(base, ast.Subscript):
@@ -166,6 +187,8 @@ class _Reader:
         name = last_of(node.func)
         self.body.words.add(name)
         owner = last_of(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        if name in ("get", "pop") and node.args and isinstance(node.func, ast.Attribute):
+            self._take(node.func.value, text_of(node.args[0]), node.lineno)
         if _LOGGERS.search(name) or (name == "update" and _METRICS.search(owner)):
             for argument in node.args:
                 if isinstance(argument, ast.Dict):

@@ -46,6 +46,10 @@ class Body:
     yields: bool = False
     forwards: list[ast.expr] = field(default_factory=list)
     """What is called with all arguments as they came: `f(*args, **kwargs)`."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """What is read from its own `**kwargs` by name -> line."""
+    taken_inside: dict[str, int] = field(default_factory=dict)
+    """The same of the functions in it: what a decorator takes out before it calls what it decorates."""
     metrics: dict[str, int] = field(default_factory=dict)
     """Key -> line; `*` stands for what an f-string puts in."""
     keys: dict[str, int] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from .changes import Change
-from .facts import Fact, Origin, Snapshot
+from .facts import UNTOLD, Fact, Origin, Snapshot
 from .foreign import inherited_fields
 from .renames import arguments_alike, match
 from .values import same_value
@@ -33,7 +33,8 @@ class Signature:
         facts = (*snapshot.owned("field", owner), *snapshot.owned("param", owner))
         arguments = {{"args": "*", "kwargs": "**"}.get(fact.get("kind") or "", fact.name): fact for fact in facts}
         order = callable_.get("order")
-        return cls(callable_, arguments, tuple(order.split(",")) if order else ())
+        names = tuple(order.split(",")) if order else ()
+        return cls(callable_, arguments | dict(_unnameable(names, arguments)), names)
 
     def inheriting(self, snapshot: Snapshot, other: Iterable[str]) -> "Signature":
         """With those options that only the other version states and that bases in other libraries give to this one."""
@@ -48,9 +49,11 @@ class Signature:
 
 def compare_signatures(old: Signature, new: Signature, hook: bool) -> Iterator[tuple[Change, str]]:
     """Every difference once, with the name of the new argument (or nothing where there is none)."""
-    kept = {name: _successor(name, old, new) for name in old.arguments if name in new.arguments}
-    known = {*old.arguments, *kept.values()}
-    lost = [fact for name, fact in old.arguments.items() if name not in new.arguments and not _unnamed(fact)]
+    by_place = _same_places(old, new)
+    names = [name for name in old.arguments if name not in by_place]
+    kept = {name: _successor(name, old, new) for name in names if name in new.arguments} | by_place
+    known = {*names, *kept.values()}
+    lost = [fact for name, fact in old.arguments.items() if name not in kept and not _unnamed(fact)]
     fresh = [fact for name, fact in new.arguments.items() if name not in known and not _unnamed(fact)]
     if set(new.arguments) - set(old.arguments) == {"*", "**"} == set(new.arguments):
         return  # it takes anything now: what becomes of it cannot be told
@@ -60,6 +63,10 @@ def compare_signatures(old: Signature, new: Signature, hook: bool) -> Iterator[t
 
     for fact in lost:
         counterpart = renamed.get(fact)
+        if counterpart is None and fact.get("kind") == "positional-only" and "*" in new.arguments:
+            continue  # by position it is still taken
+        if counterpart is None and fact.get("default") == UNTOLD and "**" in new.arguments:
+            continue  # it went to `**kwargs` and still does; who reads it now, the signature does not tell
         if counterpart is None:
             yield Change("removed", fact.kind, fact, None, near=new.origin, hook=hook), ""
         elif fact.get("kind") != "positional-only":  # nobody can name those
@@ -67,12 +74,37 @@ def compare_signatures(old: Signature, new: Signature, hook: bool) -> Iterator[t
     for fact in fresh:
         if fact not in renamed.values():
             yield Change("added", fact.kind, None, fact, hook=hook), fact.name
-    names = kept | {fact.name: counterpart.name for fact, counterpart in renamed.items()}
-    for name, new_name in names.items():
+    successors = kept | {fact.name: counterpart.name for fact, counterpart in renamed.items()}
+    for name, new_name in successors.items():
         before, after = old.arguments[name], new.arguments[new_name]
         for change in _details(before, after, renamed=name != new_name, hook=hook):
             yield change, new_name
-    yield from ((change, "") for change in _moved(old, new, names, hook))
+    yield from ((change, "") for change in _moved(old, new, successors, hook))
+
+
+def _unnameable(order: tuple[str, ...], arguments: dict[str, Fact]) -> Iterator[tuple[str, Fact]]:
+    """The arguments in front that PEP 484 makes positional-only by their names: `__x`."""
+    for name in order:
+        fact = arguments.get(name)
+        if fact is None or not (fact.get("kind") == "positional-only" or is_positional_only(name)):
+            return
+        yield name, fact.stating(kind="positional-only")
+
+
+def _same_places(old: Signature, new: Signature) -> dict[str, str]:
+    """Arguments that nobody can name, each with the one that stands in its place now."""
+    nameable = {name for name, fact in old.arguments.items() if fact.get("kind") != "positional-only"}
+    pairs = zip(old.order, new.order, strict=False)
+    return {
+        name: other
+        for name, other in pairs
+        if name in old.arguments and name not in nameable and other in new.arguments and other not in nameable
+    }
+
+
+def is_positional_only(name: str) -> bool:
+    """Whether an argument is for callers by position alone, as one in front was written before `/` was there."""
+    return name.startswith("__") and not name.endswith("__")
 
 
 def _successor(name: str, old: Signature, new: Signature) -> str:
@@ -101,7 +133,7 @@ def _details(old: Fact, new: Fact, renamed: bool, hook: bool) -> Iterator[Change
     if before is None or after is None:
         if before != after:
             yield Change("changed", old.kind, old, new, "required", hook=hook)
-    elif not same_value(before, after):
+    elif UNTOLD not in (before, after) and not same_value(before, after):
         yield Change("changed", old.kind, old, new, "default", hook=hook)
     if not renamed and old.get("kind") != new.get("kind"):
         yield Change("changed", old.kind, old, new, "kind", hook=hook)

@@ -11,7 +11,7 @@ from .annotations import type_text
 from .bodies import Bodies
 from .calls import passed_to_methods
 from .facts import INTERNAL, Fact, make_fact
-from .fields import ConfigField, config_fields, is_dataclass, is_field
+from .fields import ConfigField, config_fields, is_dataclass, is_field, tuple_facts, tuple_fields
 from .foreign import pinned_defaults
 from .resolve import External, Resolver
 from .signatures import choice_facts, fingerprint_of, gives_of, order_of, param_facts, takes_anything
@@ -51,7 +51,8 @@ class ClassReader:
 
     def facts(self, tier: str) -> Iterator[Fact]:
         order, details = self._constructor()
-        yield make_fact("class", self.home, "", self.origin, tier=tier, order=order)
+        size = sum(fact.kind == "field" for fact in details) if self._is_tuple() else 0
+        yield make_fact("class", self.home, "", self.origin, tier=tier, order=order, gives=str(size) if size else None)
         yield from details
         for base in self._bases():
             yield make_fact("base", self.home, base, self.origin)
@@ -61,25 +62,42 @@ class ClassReader:
                 is_it = fact.kind == "method" and fact.get("binding") != "property"
                 yield fact.stating(called=passed.get(name)) if is_it else fact
 
+    def _is_tuple(self) -> bool:
+        """Whether instances can be unpacked: a named tuple, by its base or by what makes its base."""
+        bases = [str(base) for owner in self.lineage for base in owner.bases]
+        return any(_last(base.partition("(")[0]) in ("NamedTuple", "namedtuple") for base in bases)
+
     def _constructor(self) -> tuple[str | None, list[Fact]]:
         """The positional order (None if a base outside the package may add to it) and a fact per argument or field."""
         for owner in self.lineage:
-            init = owner.members.get("__init__")
-            if isinstance(init, griffe.Function) and self._passes_on(init):
-                continue
-            if isinstance(init, griffe.Function):
-                return order_of(init, True), list(param_facts(init, self.home, True, self.resolver, self._from(owner)))
-            if is_dataclass(owner) and not isinstance(init, griffe.Function):
+            made = [self._made_by(owner, name) for name in ("__init__", "__new__")]
+            if method := next(filter(None, made), None):
+                facts = param_facts(method, self.home, True, self.resolver, self._from(owner), self.bodies)
+                return order_of(method, True), list(facts)
+            if is_dataclass(owner) and "__init__" not in owner.members:
                 break
         fields = config_fields(self.lineage, self.resolver)
         if not fields:
-            return None, []
+            named = next((named for owner in self.lineage for base in owner.bases if (named := tuple_fields(base))), [])
+            return ",".join(name for name, _ in named) or None, list(tuple_facts(self.home, named, self.origin))
         positional = [field.name for field in fields if field.in_constructor and not field.keyword_only]
         foreign = any(self._foreign_bases(owner) for owner in self.lineage)
         later = self._settled(fields)
         return None if foreign or not positional else ",".join(positional), [
             fact for field in fields for fact in self._field(field, later.get(field.name))
         ]
+
+    def _made_by(self, owner: griffe.Class, name: str) -> griffe.Function | None:
+        """The method that makes or fills an instance, if it says what it takes.
+
+        The `__new__` of an enumeration or of a metaclass is not called with what the caller gives.
+        """
+        method = owner.members.get(name)
+        if not isinstance(method, griffe.Function) or self._passes_on(method):
+            return None
+        bases = {_last(base) for base in foreign_bases(self.class_, self.resolver)}
+        hidden = any(base == "type" or base.endswith(("Enum", "Flag")) for base in bases)
+        return None if name == "__new__" and (hidden or takes_anything(method, True)) else method
 
     def _settled(self, fields: list[ConfigField]) -> dict[str, str]:
         """Defaults that `__post_init__` replaces by others."""
@@ -129,9 +147,19 @@ class ClassReader:
                     continue
                 if isinstance(member, griffe.Function) and self._passes_on(member):
                     continue  # the one that it overrides tells more
+                if isinstance(member, griffe.Attribute):
+                    member = self._named(member, owner)
                 if isinstance(member, griffe.Function | griffe.Attribute):
                     found[name] = (owner, member)
         return found
+
+    def _named(self, attribute: griffe.Attribute, owner: griffe.Class) -> griffe.Object:
+        """The method or property that `f = g` names in the body of a class; else the attribute itself."""
+        if isinstance(attribute.value, griffe.ExprName) and "instance-attribute" in attribute.labels:
+            other = owner.members.get(str(attribute.value))
+            if isinstance(other, griffe.Function | griffe.Attribute) and _is_class_attribute(attribute, owner):
+                return other if isinstance(other, griffe.Function) or "property" in other.labels else attribute
+        return attribute
 
     def _is_promised(self, name: str) -> bool:
         return not name.startswith("_") or name in self.hooks or name in _PROTOCOL
@@ -151,24 +179,35 @@ class ClassReader:
                 order=order_of(member, bound),
                 binding=_binding(member),
                 async_="yes" if "async" in member.labels else None,
+                abstract=self._abstract(member, owner),
                 returns=type_text(member.returns, owner, self.resolver),
                 gives=gives_of(member, self.bodies),
                 body=fingerprint_of(member, self.bodies) if self.internal else None,
                 tier=tier,
                 from_=inherited,
             )
-            source = f"{inherited}.{name}" if inherited else None
-            yield from param_facts(member, f"{self.home}.{name}", bound, self.resolver, source)
+            source = f"{inherited or self.home}.{member.name}" if inherited or name != member.name else None
+            yield from param_facts(member, f"{self.home}.{name}", bound, self.resolver, source, self.bodies)
         elif isinstance(member, griffe.Attribute) and "property" in member.labels:
             kind = type_text(member.annotation, owner, self.resolver)
             details = {"binding": "property", "returns": kind, "tier": tier, "from_": inherited}
-            yield make_fact("method", self.home, name, origin, **details)
+            abstract = self._abstract(member, owner)
+            yield make_fact("method", self.home, name, origin, abstract=abstract, **details)
         elif isinstance(member, griffe.Attribute) and _is_class_attribute(member, owner):
             value = value_text(member.value, owner, self.resolver) if member.value is not None else None
             kind = type_text(member.annotation, owner, self.resolver)
             yield make_fact("attribute", self.home, name, origin, type=kind, value=value, tier=tier, from_=inherited)
         elif isinstance(member, griffe.Attribute) and self.internal and not is_dataclass(owner) and not inherited:
             yield make_fact("attribute", self.home, name, origin, scope="instance", tier=INTERNAL)
+
+    def _abstract(self, member: griffe.Object, owner: griffe.Class) -> str | None:
+        """`yes` of what every implementer has to define: abstract methods, and whatever a protocol declares."""
+        is_protocol = any(_last(str(base).partition("[")[0]) == "Protocol" for base in owner.bases)
+        if is_protocol or "abstractmethod" not in member.labels:
+            return "yes" if is_protocol else None
+        outside = {_last(base) for base in foreign_bases(owner, self.resolver)}  # any of them may be an `ABC`
+        enforced = outside - {"object", "Generic"} or any(one.keywords for one in lineage(owner, self.resolver))
+        return "yes" if enforced else None
 
     def _bases(self) -> list[str]:
         """Direct bases; one that is not public gives way to its own."""
@@ -222,10 +261,21 @@ def _base(base: str | griffe.Expr, class_: griffe.Class, resolver: Resolver) -> 
     return found.path if isinstance(found, External) else name
 
 
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+_TRANSPARENT = ("abstractmethod", "override", "final", "deprecated", "overload", "no_type_check")
+"""Decorators that leave a method what it is."""
+
+
 def _binding(function: griffe.Function) -> str | None:
+    """How a method is bound; `?` where a decorator around the one that says so may make something else of it."""
+    names = [_last(decorator.callable_path) for decorator in function.decorators]
     for label, binding in (("staticmethod", "static"), ("classmethod", "class"), ("property", "property")):
         if label in function.labels:
-            return binding
+            around = names[: names.index(label)] if label in names else []
+            return "?" if set(around) - set(_TRANSPARENT) else binding
     return None
 
 

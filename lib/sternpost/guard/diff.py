@@ -52,7 +52,7 @@ def _tier(change: Change, old: Snapshot, new: Snapshot) -> str:
         return own
     if change.kind == "name" and change.op == "removed":
         return INTERNAL  # whether it was ever there, nobody can read
-    if change.kind == "key" or (change.kind in ("choice", "command", "flag") and change.fact.get("seen")):
+    if change.kind == "key" or (change.kind in ("choice", "command", "flag", "param") and change.fact.get("seen")):
         return INTERNAL
     return snapshot.tier(change.fact.get("field") or change.fact.owner)
 

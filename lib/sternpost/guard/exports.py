@@ -45,15 +45,21 @@ _RANKS = {tier: rank for rank, tier in enumerate((STABLE, LEGACY, EXPERIMENTAL, 
 def public_exports(resolver: Resolver, settings: Settings) -> list[Export]:
     """Every public path with its definition, sorted; if the settings ask for it the internal ones too."""
     paths: dict[str, Definition | External | None] = {}
+    tiers: dict[str, str] = {}
     for module_path in public_modules(resolver, settings):
         module = resolver.tree.module(module_path)
         if module is not None:
             names = {*exported_names(resolver, module), *served_names(resolver, module)}
             paths |= {f"{module_path}.{name}": resolver.member(module, name) for name in sorted(names)}
-    tiers = {path: settings.tier(path) for path in paths}
+            tiers |= {f"{module_path}.{name}": settings.tier(f"{module_path}.{name}") for name in names}
+            tiers |= {f"{module_path}.{name}": INTERNAL for name in names & makeshift_names(resolver, module)}
     for path, found in _internal(resolver) if settings.internal else ():
         if path not in paths:
             paths[path], tiers[path] = found, INTERNAL
+    for path, found in list(paths.items()):
+        nested = dict(_nested(path, found, settings.internal))
+        paths |= nested
+        tiers |= {p: INTERNAL if p.rpartition(".")[2].startswith("_") else tiers[path] for p in nested}
     homes: dict[str, str] = {}
 
     def rank(path: str) -> tuple[int, bool, int, bool, str]:
@@ -81,6 +87,16 @@ def _internal(resolver: Resolver) -> Iterator[tuple[str, Definition | External |
                 yield f"{path}.{name}", found
 
 
+def _nested(
+    path: str, found: Definition | External | None, internal: bool
+) -> Iterator[tuple[str, Definition | External | None]]:
+    """The classes in the body of a class, and those in theirs; private ones only if `internal` says so."""
+    for name, member in found.members.items() if isinstance(found, griffe.Class) else ():
+        if isinstance(member, griffe.Class) and (internal or not name.startswith("_")):
+            yield f"{path}.{name}", member
+            yield from _nested(f"{path}.{name}", member, internal)
+
+
 def _identity(path: str, found: Definition | External | None) -> str:
     """Paths with the same identity lead to the same object."""
     if isinstance(found, External):
@@ -104,6 +120,55 @@ def exported_names(resolver: Resolver, module: griffe.Module) -> list[str]:
             names.append(name)
     starred = _starred(resolver, module) if module.is_init_module else ()
     return sorted({*names, *(n for n in starred if not isinstance(resolver.member(module, n), External | None))})
+
+
+def makeshift_names(resolver: Resolver, module: griffe.Module) -> set[str]:
+    """Names that a module without `__all__` has for itself: for type checkers only, or in place of another's.
+
+    Type variables; what is imported under `if TYPE_CHECKING`, unless the module makes its names when they are asked for
+    (then those imports say which); and what stands in where an import from another package fails or is too new.
+    """
+    if module.exports is not None or resolver.lazy(module):
+        return set()
+    found = {name for name, thing in module.members.items() if _is_type_variable(thing)}
+    syntax = resolver.tree.syntax(module.path)
+    if syntax is None:
+        return found
+    checked = {name for name, thing in module.members.items() if isinstance(thing, griffe.Alias) and not thing.runtime}
+    if checked and "__getattr__" not in module.members:
+        plain = (node for node in syntax.body if isinstance(node, ast.Assign | ast.If | ast.Expr))
+        found |= set() if any("sys.modules" in ast.unparse(node) for node in plain) else checked
+    for node in syntax.body:
+        if isinstance(node, ast.Try) and any("ImportError" in _caught(handler) for handler in node.handlers):
+            found |= _stand_ins([node.body, *(handler.body for handler in node.handlers)], resolver.tree.name)
+        elif isinstance(node, ast.If) and "version_info" in ast.unparse(node.test):
+            found |= _stand_ins([node.body, node.orelse], resolver.tree.name)
+    return found
+
+
+def _is_type_variable(thing: griffe.Object | griffe.Alias) -> bool:
+    if not isinstance(thing, griffe.Attribute) or not isinstance(thing.value, griffe.ExprCall):
+        return False
+    return str(thing.value.function).rpartition(".")[2] in ("TypeVar", "ParamSpec", "TypeVarTuple")
+
+
+def _caught(handler: ast.ExceptHandler) -> str:
+    return ast.unparse(handler.type).replace("ModuleNotFoundError", "ImportError") if handler.type is not None else ""
+
+
+def _stand_ins(branches: list[list[ast.stmt]], package: str) -> set[str]:
+    """The names that one branch imports from another package and another branch makes."""
+    imported, made = set(), set()
+    for node in (node for branch in branches for node in branch):
+        if isinstance(node, ast.Import) or (
+            isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").partition(".")[0] != package
+        ):
+            imported |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif isinstance(node, ast.Assign):
+            made |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return imported & made
 
 
 def _starred(resolver: Resolver, module: griffe.Module) -> set[str]:

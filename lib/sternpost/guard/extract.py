@@ -12,6 +12,7 @@ from .commands import command_facts
 from .distribution import Distribution
 from .exports import Export, is_dynamic, is_room, public_exports, public_modules
 from .facts import CONTRACT, INTERNAL, NAMES, Fact, Origin, Problem, Snapshot, make_fact
+from .fields import tuple_facts, tuple_fields
 from .observed import Observer
 from .promises import Contract
 from .resolve import External, Resolver
@@ -118,8 +119,9 @@ class Extractor:
             returns = type_text(found.returns, found.module, self.resolver)
             body = fingerprint_of(found, self.bodies) if self.settings.internal else None
             details = {"order": order_of(found, False), "gives": gives_of(found, self.bodies), "body": body}
+            details["async_"] = "yes" if "async" in found.labels else None
             yield make_fact("function", path, "", origin, returns=returns, tier=tier, **details)
-            yield from param_facts(found, path, False, self.resolver)
+            yield from param_facts(found, path, False, self.resolver, bodies=self.bodies)
         elif isinstance(found, griffe.Module):
             yield make_fact("module", path, "", origin, tier=tier)
         elif found is None:
@@ -137,7 +139,10 @@ class Extractor:
         ):
             value = as_type  # a type alias: in whatever style it is written
         type_ = type_text(found.annotation, found.module, self.resolver)
-        yield make_fact("constant", path, "", origin, value=value, type=type_, tier=tier)
+        named = tuple_fields(found.value)
+        shape = {"order": ",".join(name for name, _ in named), "gives": str(len(named))} if named else {}
+        yield make_fact("constant", path, "", origin, value=value, type=type_, tier=tier, **shape)
+        yield from tuple_facts(path, named, origin)
         if found.value is not None:
             yield from choice_facts(path, choices(str(found.value), found.module, self.resolver), origin)
 

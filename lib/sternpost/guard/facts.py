@@ -51,6 +51,10 @@ INTERNAL = "internal"
 """The tier of what is private or merely imported: never promised, recorded because downstream code relies on it."""
 
 
+UNTOLD = "..."
+"""The default of an argument that has one, although the signature does not say which."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """A place in a file: of source or of a snapshot."""
@@ -127,6 +131,8 @@ class Snapshot:
     problems: tuple[Problem, ...] = ()
     unreadable: frozenset[str] = frozenset()
     """Modules that could not be read: what is not stated of them may hold all the same."""
+    complete: bool = True
+    """Whether it states all kinds of details that the guard knows today: what an older one wrote may lack some."""
 
     @classmethod
     def of(cls, facts: Iterable[Fact], problems: Iterable[Problem] = (), unreadable: Iterable[str] = ()) -> "Snapshot":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import griffe
 
 from .annotations import choices, type_text
+from .facts import Fact, Origin, make_fact
 from .resolve import External, Resolver
 from .values import literal, parse_expression, value_text
 
@@ -41,6 +42,31 @@ def config_fields(lineage: list[griffe.Class], resolver: Resolver) -> list[Confi
             for found in _own_fields(class_, resolver):
                 fields[found.name] = found  # an overridden field keeps its place
     return [found for found in fields.values() if not found.name.startswith("_")]
+
+
+def tuple_fields(expression: str | griffe.Expr | None) -> list[tuple[str, str | None]]:
+    """Names and defaults of `namedtuple("T", "a b")` and `NamedTuple("T", [("a", int)])`; empty if it is neither."""
+    call = parse_expression(str(expression)) if isinstance(expression, griffe.ExprCall | str) else None
+    if not isinstance(call, ast.Call) or len(call.args) < 2:
+        return []
+    if ast.unparse(call.func).rpartition(".")[2] not in ("namedtuple", "NamedTuple"):
+        return []
+    listed = call.args[1]
+    items = listed.elts if isinstance(listed, ast.List | ast.Tuple) else [listed]
+    parts = [item.elts[0] if isinstance(item, ast.Tuple) and item.elts else item for item in items]
+    texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    if len(texts) != len(parts):
+        return []  # one of them is made up elsewhere
+    names = texts[0].replace(",", " ").split() if listed is parts[0] else texts
+    given = next((keyword.value for keyword in call.keywords if keyword.arg == "defaults"), None)
+    defaults = list(map(ast.unparse, given.elts)) if isinstance(given, ast.Tuple | ast.List) else []
+    missing: list[str | None] = [None] * (len(names) - len(defaults))
+    return list(zip(names, [*missing, *defaults], strict=True)) if len(defaults) <= len(names) else []
+
+
+def tuple_facts(home: str, named: list[tuple[str, str | None]], origin: Origin) -> Iterator[Fact]:
+    """One fact per field of a named tuple."""
+    yield from (make_fact("field", home, name, origin, default=default) for name, default in named)
 
 
 def _own_fields(class_: griffe.Class, resolver: Resolver) -> Iterator[ConfigField]:

@@ -1,6 +1,6 @@
 """Changes judged by the rules: what a person has to know about each, in one place."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from .changes import Change
@@ -48,6 +48,19 @@ class Finding:
         return self.bump == "major" and self.tier not in (EXPERIMENTAL, INTERNAL)
 
 
+MIN_SIBLINGS = 3
+"""As many callables of a module that lost the same argument are one cause."""
+
+MAX_LISTED = 30
+"""Of longer lists the rest is counted."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names, or the first of them and how many there are more."""
+    more = [f"and {len(names) - MAX_LISTED} more"] if len(names) > MAX_LISTED else []
+    return ", ".join([*names[:MAX_LISTED], *more])
+
+
 _OVERRIDES = ", and subclasses that override it"
 _MISSING = {"binding": "ordinary", "kind": "positional or keyword", "floor": "any", "ceiling": "any", "async": "no"}
 """What it means when a fact does not have one of these details."""
@@ -64,8 +77,36 @@ def judge(changes: Iterable[Change], rules: Iterable[Rule] | None = None) -> lis
                 key = _cause(rule, change)
                 first = causes.setdefault(key, finding)
                 if first is not finding:
-                    causes[key] = replace(first, also=(*first.also, finding.subject))
-    return sorted(causes.values(), key=lambda f: (not f.blocking, f.bump, f.subject, f.rule))
+                    causes[key] = _joined(first, finding)
+    return sorted(_siblings(causes.values()), key=lambda f: (not f.blocking, f.bump, f.subject, f.rule))
+
+
+def _joined(one: Finding, other: Finding) -> Finding:
+    """Two findings of one cause: what was promised comes first, then what is no one's heir."""
+    first, second = sorted((one, other), key=lambda f: (not f.blocking, f.change is None or _source(f) is not None))
+    return replace(first, also=(*first.also, second.subject, *(name for name in second.also if name != first.subject)))
+
+
+def _source(finding: Finding) -> str | None:
+    return finding.change.fact.get("from") if finding.change is not None else None
+
+
+def _siblings(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """One argument that several callables of a module lost is told once."""
+    groups: dict[object, list[Finding]] = {}
+    for finding in findings:
+        change = finding.change
+        key: object = id(finding)
+        if finding.rule == "argument-removed" and change is not None and finding.old is not None:
+            module = (change.fact.owner.rpartition(".")[0], finding.new_at.file if finding.new_at else "")
+            key = (module, change.fact.name, finding.old, finding.tier, finding.bump, change.due)
+        groups.setdefault(key, []).append(finding)
+    for group in groups.values():
+        if len(group) < MIN_SIBLINGS:
+            yield from group
+        else:
+            first, *others = sorted(group, key=lambda finding: finding.subject)
+            yield replace(first, also=(*first.also, *(name for f in others for name in (f.subject, *f.also))))
 
 
 def _cause(rule: Rule, change: Change) -> object:
@@ -73,9 +114,10 @@ def _cause(rule: Rule, change: Change) -> object:
     inherited = change.fact.get("from")
     if rule.id == "warning-silenced":
         return (rule.id, change.before)  # who stops warning does so everywhere
-    if inherited is None:
+    if inherited is None and change.old is not None and change.old.kind in NAMES:
         return (rule.id, change.fact.key, change.op, change.also)
-    return (rule.id, inherited, change.fact.kind, change.fact.name, change.before, change.after)
+    kind, name = change.fact.kind, change.fact.name
+    return (rule.id, inherited or change.fact.owner, kind, name, change.op, change.before, change.after)
 
 
 def _finding(rule: Rule, change: Change) -> Finding:
@@ -90,8 +132,8 @@ def _finding(rule: Rule, change: Change) -> Finding:
         "new": change.after or _MISSING.get(change.detail, ""),
         "old_kind": old.kind if old else "",
         "new_kind": new.kind if new else "",
-        "also": ", ".join(also),
-        "all": ", ".join((f"`{fact.name}`", *also)),
+        "also": listed(also),
+        "all": listed((f"`{fact.name}`", *also)),
         "via": fact.get("via") or "",
         "text": fact.name.replace("-", " "),
     }
@@ -150,7 +192,7 @@ def describe(fact: Fact) -> str:
         notes += ["by `__post_init__`"] if fact.get("settled") not in (None, "?") else []
         return text + (f" ({', '.join(notes)})" if notes else "")
     if fact.get("order") is not None:
-        words = [*(["async"] if fact.get("async") else []), fact.get("binding") or "", fact.kind]
+        words = [*(["async"] if fact.get("async") else []), (fact.get("binding") or "").strip("?"), fact.kind]
         return f"{' '.join(filter(None, words))} {name}({(fact.get('order') or '').replace(',', ', ')})"
     if fact.get("binding") == "property":
         return f"property {name}"

@@ -9,7 +9,7 @@ from .facts import EXPERIMENTAL, INTERNAL, Fact, Origin, Snapshot
 from .flat import keyed
 from .foreign import ancestors, inherited
 from .renames import match, members_alike
-from .values import same_value
+from .values import is_data, same_value
 
 
 class ObjectDiff:
@@ -19,6 +19,7 @@ class ObjectDiff:
         self.old = old
         self.new = new
         self.touched = {whole for owner in changed for whole in (owner, *_wholes(owner))}
+        self.complete = old.complete and new.complete
         self.gone = {owner for owner in old.owners("module") if owner not in new.names}
         self.renamed = self._renamed_names()
 
@@ -44,6 +45,9 @@ class ObjectDiff:
         homes = {fact.owner for fact in lost}
         for fact in lost:
             home = self.old.home(fact.owner)
+            whole = fact.owner.rpartition(".")[0]
+            if whole in self.old.names and whole not in self.new.names and self.old.names[whole].kind != "module":
+                continue  # a class takes along those in its body
             if inside(fact.owner, self.gone) or (fact.kind == "alias" and home != fact.owner and home in homes):
                 continue
             if fact.kind == "module":
@@ -107,8 +111,11 @@ class ObjectDiff:
         if old.kind != new.kind:
             yield Change("changed", old.kind, old, new, "kind")
             return
-        if old.kind == "constant" and not same_value(old.get("value"), new.get("value")):
+        listed = {old.get("order"), new.get("order")} - {None}  # the fields of a named tuple say more than its value
+        if old.kind == "constant" and not listed and not same_value(old.get("value"), new.get("value")):
             yield Change("changed", "constant", old, new, "value")
+        if old.kind == "function" and self.complete and old.get("async") != new.get("async"):
+            yield Change("changed", "function", old, new, "async")
         yield from _given(old, new)
         yield from self._bases(old, new)
         yield from self._callable(old, new, hook=False)
@@ -135,6 +142,9 @@ class ObjectDiff:
         if old.kind == "class":
             old_signature = old_signature.inheriting(self.old, new_signature.arguments)
             new_signature = new_signature.inheriting(self.new, old_signature.arguments)
+        unstated = old.kind in ("class", "constant") and old.get("order") is None and not old_signature.arguments
+        if unstated and not self.old.complete:
+            return  # what made it was not stated then
         for change, name in compare_signatures(old_signature, new_signature, hook):
             found.append(change)
             if change.op == "renamed" and change.old is not None:
@@ -159,7 +169,12 @@ class ObjectDiff:
         new_hooks = {fact.name: fact for fact in self.new.owned("hook", new.owner)}
         methods = {fact.name: fact for fact in self.old.owned("method", old.owner)}
         new_methods = {fact.name: fact for fact in self.new.owned("method", new.owner)}
-        lost = [f for name, f in methods.items() if name not in new_methods and not self._is_inherited(new, name)]
+        stays = {f.name for kind in ("attribute", "field") for f in self.new.owned(kind, new.owner)}
+        lost = [
+            f
+            for name, f in methods.items()
+            if name not in new_methods and name not in stays and not self._is_inherited(new, name)
+        ]
         fresh = [fact for name, fact in new_methods.items() if name not in methods]
         old_members = {fact: _members(self.old, _owner(fact)) for fact in lost}
         new_members = {fact: _members(self.new, _owner(fact)) for fact in fresh}
@@ -181,23 +196,34 @@ class ObjectDiff:
         for fact in fresh:
             if fact not in renamed.values():
                 yield Change("added", "method", None, fact)
+        yield from self._as_attributes(methods, new, stays)
         for name in new_hooks:
             if name not in hooks and name not in names.values():
                 yield Change("added", "hook", None, new_hooks[name], hook=True)
         for name, target in names.items():
             yield from self._method(methods[name], new_methods[target], name in hooks)
 
+    def _as_attributes(self, methods: dict[str, Fact], new: Fact, stays: set[str]) -> Iterator[Change]:
+        """Methods that are attributes now: a break if the value is one that nobody can call."""
+        for name in sorted(methods.keys() & stays):
+            attribute = self.new.fact("attribute", new.owner, name) or self.new.fact("field", new.owner, name)
+            value = attribute.get("value") or attribute.get("default") if attribute is not None else None
+            is_call = methods[name].get("binding") != "property" and self.new.fact("method", new.owner, name) is None
+            if attribute is not None and is_call and value is not None and is_data(value):
+                yield Change("changed", "method", methods[name], attribute.stating(binding="attribute"), "binding")
+
     def _is_inherited(self, class_: Fact, name: str) -> bool:
         """Whether a class has the method or attribute all the same, from a base here or one that is pinned."""
         return any(inherited(self.new, class_.owner, kind, name) for kind in ("method", "attribute", "field"))
 
     def _method(self, old: Fact, new: Fact, hook: bool) -> Iterator[Change]:
-        for detail in ("binding", "async"):
-            if old.get(detail) != new.get(detail):
+        for detail in ("binding", "async", *(["abstract"] if self.complete else [])):
+            if old.get(detail) != new.get(detail) and "?" not in (old.get(detail), new.get(detail)):
                 yield Change("changed", "method", old, new, detail, hook=hook)
         yield from _given(old, new)
         yield from self._called(old, new, hook)
-        if old.get("binding") != "property" and new.get("binding") != "property":
+        bindings = {old.get("binding"), new.get("binding")}
+        if "property" not in bindings and ("?" not in bindings or len(bindings) == 1):
             yield from self._callable(old, new, hook)
 
     def _called(self, old: Fact, new: Fact, hook: bool) -> Iterator[Change]:
@@ -222,9 +248,10 @@ class ObjectDiff:
     def _attributes(self, before: str, after: str, near: Origin | None) -> Iterator[Change]:
         old, new = self.old.owned("attribute", before), self.new.owned("attribute", after)
         replaced = {f.name for kind in ("field", "method") for f in self.new.owned(kind, after)}
+        known = {f.name for kind in ("field", "method") for f in self.old.owned(kind, before)}
         for change in keyed(old, new, near):
             still = change.op in ("removed", "renamed") and self._is_inherited(self.new.names[after], change.fact.name)
-            if change.op == "added" or not (still or change.fact.name in replaced):
+            if change.fact.name not in known if change.op == "added" else not (still or change.fact.name in replaced):
                 yield change
 
 

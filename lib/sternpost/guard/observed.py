@@ -36,12 +36,15 @@ class Observer:
         own = [export for export in exports if export.path == export.home]
         self.classes = {e.home: e.definition for e in own if isinstance(e.definition, griffe.Class)}
         self.functions = {e.home: e.definition for e in own if isinstance(e.definition, griffe.Function)}
+        self.modules = {export.path.rpartition(".")[0] for export in exports}
         self._fields: dict[str, dict[str, str | None]] = {}
 
     def deprecations(self) -> Iterator[Fact]:
         """What public code says will go. Of all that is read here only this is a promise."""
         for home, class_ in self.classes.items():
             yield from self._deprecated_in_class(home, class_)
+        for module in sorted(self.modules):
+            yield from self._deprecated_names(module)
         for home, function in self.functions.items():
             yield from self._decorated(home, function)
             body = self.bodies.of(function)
@@ -185,6 +188,10 @@ class Observer:
         yield from self._decorated(home, class_)
         names = {field.name for field in config_fields(lineage(class_, self.resolver), self.resolver)}
         for name, member in class_.members.items():
+            if isinstance(member, griffe.Attribute) and "property" in member.labels:
+                module = class_.module.path
+                if (body := self.bodies.at(module, f"{class_.path[len(module) + 1 :]}.{name}")) is not None:
+                    yield from self._deprecations(f"{home}.{name}", set(), body, self._file(member))
             if not isinstance(member, griffe.Function):
                 continue
             whole = name in ("__init__", "__post_init__", "__new__", "__init_subclass__")
@@ -193,6 +200,18 @@ class Observer:
             if (body := self.bodies.of(member)) is not None and body.warned:
                 arguments = {parameter.name for parameter in member.parameters}
                 yield from self._deprecations(owner, names | arguments, body, self._file(member))
+
+    def _deprecated_names(self, module: str) -> Iterator[Fact]:
+        """Names of a module whose `__getattr__` warns of them: under `if name == "old"`, or `if name in TABLE`."""
+        known = self.tree.module(module)
+        if known is None or "__getattr__" not in known.members:
+            return
+        body = self.bodies.at(module, "__getattr__")
+        for warned in body.warned if body is not None else ():
+            test = parse_expression(warned.guard) if warned.guard else None
+            names = list(_compared_with(test, known, self.resolver)) if warned.deprecates and test is not None else []
+            for name in names:
+                yield from self._deprecations(f"{module}.{name}", set(), Body(warned=[warned]), self._shown(module))
 
     def _deprecations(self, owner: str, names: set[str], body: Body, file: str) -> Iterator[Fact]:
         for warned in body.warned:
@@ -233,6 +252,17 @@ class Observer:
 
     def _file(self, thing: griffe.Object) -> str:
         return self.tree.origin(thing).file
+
+
+def _compared_with(test: ast.expr, module: griffe.Module, resolver: Resolver) -> Iterator[str]:
+    """The strings that a test compares something with, those of the tables of the module that it looks up included."""
+    for node in ast.walk(test):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+            yield node.value
+        elif isinstance(node, ast.Name):
+            table = resolver.member(module, node.id)
+            if isinstance(table, griffe.Attribute) and table.value is not None:
+                yield from strings_in(table, resolver)
 
 
 def _beginning(text: str) -> str:

@@ -23,6 +23,7 @@ from .settings import Settings, SettingsError, find_settings
 
 _RELEASE = re.compile(r"([A-Za-z0-9][\w.-]*)==([\w.!+-]+)")
 _NOT_PACKAGES = {"tests", "test", "docs", "doc", "examples", "example", "benchmarks", "scripts", "build", "dist"}
+_NOT_MODULES = {"setup", "conftest", "noxfile", "tasks", "fabfile", "versioneer"}
 _FOR_DEVELOPERS = ("dev", "test", "tests", "testing", "doc", "docs", "lint", "quality", "benchmark", "benchmarks", "ci")
 """Extras that are for those who develop a package, not for those who use it."""
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
@@ -35,22 +36,22 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sternpost-guard"
 
 
-def locate(spec: str, cache: Path | None = None) -> Settings:
-    """Where the sources of `spec` lie, and what of them is public.
+def locate(spec: str, cache: Path | None = None, wanted: str = "") -> Settings:
+    """Where the sources of `spec` lie, and what of them is public; `wanted` is the import name, where that is known.
 
     Raises:
         SettingsError: there is no such package; says what was looked for.
     """
     cache = cache or default_cache()
     if spec.startswith("git:"):
-        return _revision(spec.removeprefix("git:"), cache)
+        return _revision(spec.removeprefix("git:"), cache, wanted)
     if release := _RELEASE.fullmatch(spec):
         return _archive(fetch(release[1], release[2], cache), cache)
     path = Path(spec)
     if path.is_file() and path.name.endswith(_ARCHIVES):
         return _archive(path, cache)
     if path.exists():
-        return _on_disk(path.resolve())
+        return _on_disk(path.resolve(), wanted)
     if spec.isidentifier():
         return _installed(spec)
     raise SettingsError(
@@ -100,7 +101,7 @@ def _archive(file: Path, cache: Path) -> Settings:
     return _project(root, wanted, file)
 
 
-def _revision(text: str, cache: Path) -> Settings:
+def _revision(text: str, cache: Path, wanted: str) -> Settings:
     """The tree of a revision, as `git archive` writes it: no work tree is made and no hook runs."""
     repository, at, revision = text.rpartition("@")
     folder = Path(repository) if at else Path.cwd()
@@ -123,16 +124,16 @@ def _revision(text: str, cache: Path) -> Settings:
         subprocess.run(command, capture_output=True, check=True)
         unpack(archive, target)
         archive.unlink()
-    return _project(target, "", folder)
+    return _project(target, wanted, folder)
 
 
-def _on_disk(path: Path) -> Settings:
+def _on_disk(path: Path, wanted: str) -> Settings:
     """A package, a module, or a project around one. Settings of a project count for the package that they name."""
     if path.is_file() or (path / "__init__.py").exists():
         settings = find_settings(path)
         metadata = _metadata_beside(path) if settings.pyproject is None else None
         return settings if metadata is None else _bare(path, path.parent, metadata)
-    return _project(path, "", path)
+    return _project(path, wanted, path)
 
 
 def _installed(name: str) -> Settings:
@@ -169,7 +170,20 @@ def _project(root: Path, wanted: str, shown: Path) -> Settings:
         if (root / source).is_dir() and _packages(root / source):
             package = _package_in(root / source, wanted, shown)
             return _bare(package, root, metadata if metadata.is_file() else None)
+    for source in ("src", "lib", "."):
+        if (root / source).is_dir() and (entry := _loose(root / source, wanted)) is not None:
+            return _bare(entry, root, metadata if metadata.is_file() else None)
     raise SettingsError(f"{shown} holds no package: no folder with an `__init__.py` in `src`, `lib` or at the top.")
+
+
+def _loose(folder: Path, wanted: str) -> Path | None:
+    """A module, or a folder of modules without an `__init__.py`: the one that is wanted, or the only one."""
+    modules = [file for file in sorted(folder.glob("*.py")) if file.stem not in _NOT_MODULES]
+    others = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and entry.name.isidentifier()]
+    folders = [e for e in others if e.name not in (*_NOT_PACKAGES, "src", "lib") and next(e.rglob("*.py"), None)]
+    found = [entry for entry in (*modules, *folders) if not entry.stem.startswith("test_")]
+    named = [entry for entry in found if entry.stem.lower() == wanted.lower()]
+    return (named or found)[0] if named or len(found) == 1 else None
 
 
 def _declared_name(pyproject: Path) -> str:
@@ -187,7 +201,7 @@ def _package_in(folder: Path, wanted: str, shown: Path) -> Path:
     packages = _packages(folder)
     modules = [file for file in sorted(folder.glob("*.py")) if file.name != "setup.py"]
     for entry in (*packages, *modules):
-        if entry.name.removesuffix(".py").lower() == wanted:
+        if entry.name.removesuffix(".py").lower() == wanted.lower():
             return entry
     namespace = folder / wanted
     if wanted and namespace.is_dir() and any(namespace.rglob("*.py")):

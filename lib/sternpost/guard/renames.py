@@ -17,6 +17,8 @@ NEARLY_SAME_NAME = 0.85
 
 _PLAIN_DEFAULTS = {None, "None", "False", "True", "0", "1", "''", "[]", "{}"}
 """Defaults that so many options have that sharing one says nothing."""
+_FLAGS = ("True", "False")
+"""Switches: one in the place of another is the same only if the names are alike."""
 _PLAIN_TYPES = {"int", "float", "bool", "str", "bytes", "list", "dict"}
 
 
@@ -57,12 +59,13 @@ def names_alike(old: Fact, new: Fact) -> float:
 def arguments_alike(old_order: Sequence[str], new_order: Sequence[str]) -> Callable[[Fact, Fact], float]:
     """For arguments and fields: what they are called, where they stand, what they default to.
 
-    An argument that stands in the same place with the same default is the same one, whatever its name is. A
-    keyword-only one needs a similar name, or a default that few others have.
+    An argument that stands in the same place with the same default is the same one, whatever its name is, unless it is
+    a switch: there are too many of them. A keyword-only one needs a similar name, or a default that few others have.
     """
 
     def alike(old: Fact, new: Fact) -> float:
-        if old.get("kind") != new.get("kind"):
+        kinds = (old.get("kind"), new.get("kind"))
+        if kinds[0] != kinds[1] and kinds != (None, "positional-only"):
             return 0.0
         likeness = name_likeness(old.name, new.name)
         same_default = old.get("default") == new.get("default")
@@ -70,6 +73,8 @@ def arguments_alike(old_order: Sequence[str], new_order: Sequence[str]) -> Calla
         if old.name in old_order and new.name in new_order:
             place = old_order.index(old.name) == new_order.index(new.name)
             if likeness < 0.5 and _other_type(old.get("type"), new.get("type")):
+                return 0.0
+            if likeness < 0.5 and same_default and old.get("default") in _FLAGS:
                 return 0.0
             return 2 + likeness if place and same_default else (likeness + 0.4 * place + 0.3 * same) / 1.1
         telling = same and old.get("default") not in _PLAIN_DEFAULTS

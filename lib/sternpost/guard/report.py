@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from .check import Verdict
 from .facts import Origin
-from .findings import Finding
+from .findings import Finding, listed
 from .report_hosts import as_github, as_html, as_markdown, as_sarif
 from .report_words import allow_line, summary, witnessed
 
@@ -32,7 +32,7 @@ def as_text(verdict: Verdict) -> str:
 def _block(finding: Finding) -> str:
     lines = [f"BREAK {finding.rule}", f"  {finding.says}"]
     if finding.also:
-        lines.append(f"  also:   {', '.join(finding.also)}")
+        lines.append(f"  also:   {listed(finding.also)}")
     lines.append(f"  old:    {finding.old or '-'}{_place(finding.old_at)}")
     lines.append(f"  new:    {finding.new or '-'}{_place(finding.new_at)}")
     lines.append(f"  hit:    {finding.hit}")

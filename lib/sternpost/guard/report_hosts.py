@@ -8,7 +8,7 @@ from ..report.page import page_html
 from ..report.sections import Section
 from .check import Verdict
 from .facts import Origin
-from .findings import Finding
+from .findings import Finding, listed
 from .report_words import allow_line, complaints, summary, witnessed
 from .rules import all_rules
 
@@ -117,7 +117,7 @@ def _rows(finding: Finding, quote: str = "") -> list[tuple[str, str]]:
     """What there is to know about a break, label by label."""
     sides = [("old", finding.old, finding.old_at), ("new", finding.new, finding.new_at)]
     rows = [(label, f"{quote}{text or '-'}{quote}" + (f" ({at})" if at else "")) for label, text, at in sides]
-    rows += [("also", ", ".join(finding.also))] if finding.also else []
+    rows += [("also", listed(finding.also))] if finding.also else []
     rows += [("hit", finding.hit), ("soften", finding.soften), ("allow", f"{quote}{allow_line(finding)}{quote}")]
     return rows + ([("witness", witnessed(finding.witness))] if finding.witness is not None else [])
 

@@ -10,7 +10,7 @@ from typing import Literal
 from packaging.version import InvalidVersion, Version
 
 from .changes import Change, Op
-from .facts import EXPERIMENTAL, KINDS, NAMES, Fact
+from .facts import EXPERIMENTAL, INTERNAL, KINDS, LEGACY, NAMES, STABLE, UNTOLD, Fact
 
 Bump = Literal["major", "minor", "patch"]
 
@@ -67,7 +67,8 @@ def loosened(change: Change) -> bool:
 
 def new_for_overrides(change: Change) -> bool:
     """A hook is called with an argument that overrides of it may not take."""
-    return change.hook and change.fact.get("kind") not in ("args", "kwargs", "deprecated")
+    named = change.fact.get("kind") not in ("args", "kwargs", "deprecated") and change.fact.get("default") != UNTOLD
+    return change.hook and named
 
 
 def narrowed(change: Change) -> bool:
@@ -81,6 +82,20 @@ def not_accepted(change: Change) -> bool:
 
 def unstable(change: Change) -> bool:
     return change.after == EXPERIMENTAL
+
+
+def withdrawn(change: Change) -> bool:
+    return change.before in (STABLE, LEGACY) and change.after == INTERNAL
+
+
+def abstract(change: Change) -> bool:
+    """Who implements the class has to define it now."""
+    return change.new is not None and change.new.get("abstract") == "yes"
+
+
+def grown(change: Change) -> bool:
+    """What is gone from a tuple is told by itself."""
+    return int(change.after or 0) > int(change.before or 0)
 
 
 def column_required(change: Change) -> bool:
@@ -128,6 +143,9 @@ CONDITIONS: dict[str, Callable[[Change], bool]] = {
         narrowed,
         not_accepted,
         unstable,
+        withdrawn,
+        abstract,
+        grown,
         column_required,
         raised,
         lowered,

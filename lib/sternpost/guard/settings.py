@@ -136,8 +136,10 @@ def _read_table(pyproject: Path) -> tuple[dict[str, Any], str]:
     project = data.get("project")
     name = str(project.get("name", "")) if isinstance(project, dict) else ""
     tool = data.get("tool")
-    tables = {key: value.get("guard") for key, value in tool.items() if isinstance(value, dict)} if tool else {}
-    table = tables.get(name, {}) or {}
+    own = tool.get(name) if isinstance(tool, dict) else None
+    table = own.get("guard", {}) if isinstance(own, dict) else {}
+    if not isinstance(table, dict):
+        raise SettingsError(f"{pyproject}: `guard` of `[tool.{name}]` must be a table.")
     for key, value in table.items():
         if key not in _OPTIONS:
             raise SettingsError(

@@ -8,12 +8,13 @@ import griffe
 
 from .annotations import choices, type_text
 from .bodies import Bodies
-from .facts import Fact, Origin, make_fact
+from .facts import UNTOLD, Fact, Origin, make_fact
 from .resolve import Resolver
 from .values import parse_expression, value_text
 
 _DECORATOR = re.compile(r"(deprecat|renam)\w*_?(kwarg|arg|param)|(kwarg|arg|param)\w*_?(deprecat|renam)", re.I)
 
+_PLAIN = ("staticmethod", "classmethod", "property", "abstractmethod")
 _KINDS: dict[griffe.ParameterKind | None, str | None] = {
     None: None,
     griffe.ParameterKind.positional_only: "positional-only",
@@ -43,7 +44,12 @@ def order_of(function: griffe.Function, bound: bool) -> str:
 
 
 def param_facts(
-    function: griffe.Function, owner: str, bound: bool, resolver: Resolver, inherited: str | None = None
+    function: griffe.Function,
+    owner: str,
+    bound: bool,
+    resolver: Resolver,
+    inherited: str | None = None,
+    bodies: Bodies | None = None,
 ) -> Iterator[Fact]:
     """One fact per argument, then the values that it accepts. `inherited` is the path of an inherited function."""
     scope = function.parent if function.parent is not None else function.module
@@ -59,10 +65,69 @@ def param_facts(
         accepted = choices(parameter.annotation, scope, resolver)
         source = f"{inherited}.{parameter.name}" if inherited else None
         yield from choice_facts(f"{owner}.{parameter.name}", accepted, origin, source)
+    yield from _named_by_keywords(function, owner, resolver, inherited, bodies)
     for old, new, until in _renamed_by_decorator(function):
         yield make_fact("param", owner, old, origin, kind="deprecated", to=new, until=until, from_=inherited)
     for name, until in _deprecated_by_decorator(function):
         yield make_fact("deprecation", owner, name, origin, until=until, via="FutureWarning")
+
+
+def _named_by_keywords(
+    function: griffe.Function, owner: str, resolver: Resolver, inherited: str | None, bodies: Bodies | None
+) -> Iterator[Fact]:
+    """What `**kwargs` takes by name: the keys of its `Unpack[...]`, and what the body reads from it (`seen=code`)."""
+    keywords = next((p for p in function.parameters if p.kind is griffe.ParameterKind.var_keyword), None)
+    if keywords is None:
+        return
+    scope = function.parent if function.parent is not None else function.module
+    known = {parameter.name for parameter in function.parameters}
+    for name, attribute in unpacked(keywords.annotation, scope, resolver).items():
+        if name not in known:
+            type_ = type_text(attribute.annotation, attribute.parent or scope, resolver)
+            origin = resolver.tree.origin(function)
+            details = {"kind": "keyword-only", "default": UNTOLD, "type": type_, "from_": inherited}
+            yield make_fact("param", owner, name, origin, **details)
+            known.add(name)
+    for name, origin in _taken(function, resolver, bodies) if bodies is not None else ():
+        if name not in known:
+            known.add(name)
+            details = {"kind": "keyword-only", "default": UNTOLD, "seen": "code", "from_": inherited}
+            yield make_fact("param", owner, name, origin, **details)
+
+
+def _taken(function: griffe.Function, resolver: Resolver, bodies: Bodies) -> Iterator[tuple[str, Origin]]:
+    """What the body of a function reads from its `**kwargs`, and what decorators of this package take out before."""
+    body, file = bodies.of(function), resolver.tree.origin(function).file
+    yield from ((name, Origin(file, line)) for name, line in (body.taken.items() if body is not None else ()))
+    for decorator in function.decorators:
+        name = str(decorator.value).partition("(")[0]
+        found = resolver.lookup(name, function.module) if name not in _PLAIN else None
+        around = bodies.of(found) if isinstance(found, griffe.Function) else None
+        if around is not None and isinstance(found, griffe.Function):
+            place = resolver.tree.origin(found).file
+            yield from ((name, Origin(place, line)) for name, line in around.taken_inside.items())
+
+
+def unpacked(
+    annotation: str | griffe.Expr | None, scope: griffe.Object, resolver: Resolver
+) -> dict[str, griffe.Attribute]:
+    """The keys of the dictionary type of this package in `**kwargs: Unpack[Options]`, those of its bases included."""
+    node = parse_expression(str(annotation)) if annotation is not None else None
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        node = parse_expression(node.value)
+    if not isinstance(node, ast.Subscript) or ast.unparse(node.value).rpartition(".")[2] != "Unpack":
+        return {}
+    name = node.slice.value if isinstance(node.slice, ast.Constant) else ast.unparse(node.slice)
+    found: dict[str, griffe.Attribute] = {}
+    ahead = [(str(name), scope)]
+    for name, place in ahead:  # grows while it is walked
+        class_ = resolver.lookup(name, place)
+        if isinstance(class_, griffe.Class):
+            for member in class_.members.values():
+                if isinstance(member, griffe.Attribute) and member.annotation is not None:
+                    found.setdefault(member.name, member)
+            ahead += [further for base in class_.bases if (further := (str(base), class_.module)) not in ahead]
+    return found
 
 
 def gives_of(function: griffe.Function, bodies: Bodies | None) -> str | None:

@@ -14,7 +14,10 @@ from operator import attrgetter, lt
 
 from .facts import KINDS, Fact, Origin, Snapshot
 
-HEADER = "# sternpost guard snapshot, format 1: one fact per line, sorted; docs/guard.md explains it"
+HEADER = "# sternpost guard snapshot, format 2: one fact per line, sorted; docs/guard.md explains it"
+FORMER = HEADER.replace("format 2", "format 1")
+"""Of snapshots that an older guard wrote. They do not say what must be awaited (functions), what is abstract, what
+`__new__` takes and which fields a named tuple has; such facts are compared only where both sides state them."""
 
 _WORD = re.compile(r'(?:([a-z]+)=)?("(?:[^"\\]|\\.)*"|[^\s"]+)(?: |$)')
 _PLAIN = re.compile(r"[!#-~]+")
@@ -50,16 +53,17 @@ def parse(text: str, file: str) -> Snapshot:
         SnapshotError: names file and line.
     """
     lines = text.split("\n")
-    if lines[0] != HEADER:
+    if lines[0] not in (HEADER, FORMER):
         raise SnapshotError(f"{file}:1: not a snapshot of this format: the first line must be `{HEADER}`.")
     first = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
     stated = lines[first:-1] if lines[-1] == "" else lines[first:]
     in_order = all(map(lt, stated, islice(stated, 1, None)))  # else a merge, or a hand: what counts has to be found out
     index = _index(text, len(stated)) if in_order else None
-    return _parse_all(lines, file) if index is None else Recorded(stated, index, file, first + 1)
+    complete = lines[0] == HEADER
+    return _parse_all(lines, file, complete) if index is None else Recorded(stated, index, file, first + 1, complete)
 
 
-def _parse_all(lines: list[str], file: str) -> Snapshot:
+def _parse_all(lines: list[str], file: str, complete: bool) -> Snapshot:
     facts: dict[tuple[str, str, str], Fact] = {}
     for number, line in enumerate(lines[1:], start=2):
         if not line or line.startswith("#"):
@@ -68,7 +72,7 @@ def _parse_all(lines: list[str], file: str) -> Snapshot:
         if fact.key in facts:
             raise SnapshotError(f"{file}:{number}: states `{' '.join(fact.key)}` a second time.")
         facts[fact.key] = fact
-    return Snapshot(tuple([facts[key] for key in sorted(facts)]))
+    return Snapshot(tuple([facts[key] for key in sorted(facts)]), complete=complete)
 
 
 Index = dict[str, dict[str, int]]
@@ -102,8 +106,9 @@ class Recorded(Snapshot):
     first: int
     """The number of the first of the lines."""
 
-    def __init__(self, lines: list[str], index: Index, file: str, first: int) -> None:
-        vars(self).update(problems=(), unreadable=frozenset(), lines=lines, index=index, file=file, first=first)
+    def __init__(self, lines: list[str], index: Index, file: str, first: int, complete: bool) -> None:
+        vars(self).update(problems=(), unreadable=frozenset(), complete=complete)
+        vars(self).update(lines=lines, index=index, file=file, first=first)
 
     @cached_property
     def facts(self) -> tuple[Fact, ...]:

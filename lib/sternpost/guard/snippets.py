@@ -105,7 +105,8 @@ class Consumer:
     def is_awaited_as_it_was(self) -> str:
         wanted = self.change.before == "yes"
         test = f"assert inspect.iscoroutinefunction({{it}}) is {wanted}"
-        return self.using(f"{self.owner}.{self.fact.name}", test, imports=("inspect",))
+        path = f"{self.owner}.{self.fact.name}" if self.fact.name else self.owner
+        return self.using(path, test, imports=("inspect",))
 
     def returns_as_many(self) -> str:
         """How many values each `return` of the code hands out: calling it would need real arguments."""

@@ -1,4 +1,4 @@
-"""Consumers of what a package promises as data: contracts of rooms, the command line, its metadata."""
+"""Consumers of what a package promises as data: contracts of rooms, the command line, its metadata, its shapes."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -116,7 +116,25 @@ def has_script(consumer: "Consumer") -> str:
     return f"from importlib.metadata import distribution\n{test}"
 
 
+def implements(consumer: "Consumer") -> str:
+    """An implementer that defines what the release asked for."""
+    methods = consumer.old.owned("method", consumer.owner)
+    written = sorted(fact.name for fact in methods if fact.get("abstract") == "yes")
+    return consumer.using(
+        consumer.owner,
+        "own = {name for name in vars({it}) if not name.startswith('_')}",
+        "asked = own if getattr({it}, '_is_protocol', False) else getattr({it}, '__abstractmethods__', ())",
+        f"assert set(asked) <= set({written}), sorted(asked)",
+    )
+
+
+def unpacks(consumer: "Consumer") -> str:
+    return consumer.using(consumer.owner, f"assert len({{it}}._fields) == {consumer.change.before}, {{it}}._fields")
+
+
 WRITERS: "dict[str, Callable[[Consumer], str]]" = {
+    "method-abstract": implements,
+    "tuple-grown": unpacks,
     "hook-removed": in_contract,
     "hook-renamed": in_contract,
     "row-removed": in_contract,

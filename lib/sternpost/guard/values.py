@@ -190,3 +190,14 @@ def same_value(old: str | None, new: str | None) -> bool:
     if _is_number(first) and _is_number(second):
         return bool(first == second)
     return type(first) is type(second) and repr(first) == repr(second)
+
+
+def is_data(text: str) -> bool:
+    """Whether a value, as text, is a number, a text or a container of such: nothing that can be called.
+
+    None is not told: it may only stand for what is set later.
+    """
+    try:
+        return ast.literal_eval(text) not in (None, ...)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return False

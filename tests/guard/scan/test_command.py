@@ -103,3 +103,29 @@ def test_a_snapshot_beside_sources(folder: Path, capsys: pytest.CaptureFixture[s
     assert main([*arguments, "frozen/2.0.txt", "--format", "json"]) == 1
     hits = json.loads(capsys.readouterr().out.partition("\n{")[2].join(("{", "")))["hits"]
     assert {hit["symbol"] for hit in hits if hit["level"] == "error"} == {"lib.pad(value)"}
+
+
+BROKEN = {"syntax": b"def (", "encoding": b"\xff\xfe", "a module of it": b"from .core import pad"}
+
+
+@pytest.mark.parametrize("side", ["1.0", "2.0"])
+@pytest.mark.parametrize("how", sorted(BROKEN))
+def test_a_version_that_cannot_be_read_is_no_clean_bill(
+    how: str, side: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Exit code 2 where the project leads into such a file; what it does not touch is nobody's concern."""
+    (folder / "project" / "app.py").write_text("from lib import pad\npad(1)\n")
+    (folder / "2.0/lib/__init__.py").write_text(BASE)
+    (folder / side / "lib/core.py").write_text("def (")
+    arguments = ["scan", "project", "--package", "lib", "--from", "1.0/lib", "--to", "2.0/lib"]
+    assert main(arguments) == 0
+    (folder / side / "lib/__init__.py").write_bytes(BROKEN[how])
+    assert main(arguments) == 2
+    assert "cannot read  lib/" in capsys.readouterr().out
+
+
+def test_a_project_in_utf_16_is_not_passed_over(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """Python could not read it either."""
+    (folder / "project" / "app.py").write_text(CODE, encoding="utf-16")
+    assert main(["scan", "project", "--package", "lib", "--from", "1.0/lib", "--to", "2.0/lib"]) == 2
+    assert "app.py: cannot be read: Python takes no UTF-16" in capsys.readouterr().out

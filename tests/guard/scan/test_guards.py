@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from sternpost.guard.scan.contacts import Guard
-from sternpost.guard.scan.guards import conditions, handled, handles, reached
+from sternpost.guard.scan.guards import conditions, handled, handles, is_version, reached
 
 GATES = {
     "Version(lib.__version__) >= Version('1.2')": (">=", "1.2"),
@@ -60,3 +60,10 @@ def test_a_handler_that_raises_again_handles_nothing():
     guard = Guard(caught=handled(node))
     assert handles(guard, "import")
     assert not handles(guard, "call")
+
+
+def test_texts_that_only_begin_like_versions_are_read_at_once():
+    """No text of a stranger keeps the guard busy."""
+    assert not is_version("1" * 100_000 + "!")
+    assert not is_version("1." + "1a" * 10_000)
+    assert is_version("v1.2.0rc1")

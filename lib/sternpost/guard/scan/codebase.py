@@ -105,6 +105,11 @@ class Codebase:
             self._complain(file, None, f"cannot be read: {error}")
         return None
 
+    @property
+    def unreadable(self) -> frozenset[str]:
+        """The modules that were looked for and could not be read."""
+        return frozenset(path for path, module in self._modules.items() if module is None and path in self.where)
+
     def _complain(self, file: str, line: int | None, message: str) -> None:
         self.problems.append(Problem(Origin(file, line), message))
 
@@ -172,14 +177,19 @@ class Codebase:
         return self._found[key]
 
     def _member(self, module: Module, name: str, steps: int) -> Iterable[Entity]:
+        if module.stand_in is not None and (other := self._stand_in(module, steps)) is not None:
+            return self.member(other, name, steps + 1)
         definitions = module.bindings.get(name, [])
+        if self.only is not None and name in module.deleted:
+            definitions = []
         usable = [d for d in definitions if not isinstance(d, Import) or d.runtime]
         if module.is_lazy and not usable:
             targets = module.lazy.get(name, [])
             found = [e for target in targets for e in self.find(target, steps + 1)]
             inside = [e for e in found if not isinstance(e, External)]
-            if inside or targets:
-                return inside[:1]
+            held = [e for e in found if e.path.partition(".")[0] in self.tops]  # an attribute of a value, perhaps
+            if inside or any(target.rpartition(".")[0] in self.where for target in targets):
+                return (inside or held)[:1]
             usable = definitions
         found = [e for d in usable for e in self._follow(d, module, steps)]
         if found:
@@ -187,25 +197,44 @@ class Codebase:
         if f"{module.path}.{name}" in self.where:
             submodule = self.module(f"{module.path}.{name}")
             return [submodule] if submodule is not None else [External(f"{module.path}.{name}")]
+        if taken := self._starred(module, name, steps):
+            return taken
+        if name in ("__version__", "__name__", "__file__", "__path__", "__doc__", "__dict__", "__spec__"):
+            return [Value(name, module, 1)]
+        if module.answers.open or name in module.answers.listed or module.stand_in is not None:
+            return [External(f"{module.path}.{name}")]
+        return []
+
+    def _starred(self, module: Module, name: str, steps: int) -> list[Entity]:
+        """What star imports bring under a name: what is defined comes before what another library may have."""
+        found: list[Entity] = []
         for star in [] if name.startswith("_") else module.stars:
             for source in self.find(star, steps + 1):
                 if isinstance(source, External):
-                    return [External(f"{source.path}.{name}")]
-                if isinstance(source, Module) and (taken := self.member(source, name, steps + 1)):
-                    return taken
-        if name in ("__version__", "__name__", "__file__", "__path__", "__doc__", "__dict__", "__spec__"):
-            return [Value(name, module, 1)]
-        if "__getattr__" in module.bindings and not module.lazy:
-            return [External(f"{module.path}.{name}")]
-        return []
+                    found.append(External(f"{source.path}.{name}"))
+                elif isinstance(source, Module):
+                    found += self.member(source, name, steps + 1)
+        return [entity for entity in found if not isinstance(entity, External)] or found
+
+    def _stand_in(self, module: Module, steps: int) -> Module | None:
+        """The module that a module puts in its own place."""
+        target = dotted(module.stand_in) if module.stand_in is not None else None
+        for definition in module.bindings.get(target or "", ()):
+            for entity in self._follow(definition, module, steps + 1):
+                if isinstance(entity, Module) and entity is not module:
+                    return entity
+        return None
 
     def _follow(self, definition: Import | Value | Function | Class, module: Module, steps: int) -> tuple[Entity, ...]:
         """Through an import, or an assignment of one name to another, to what is meant."""
         if isinstance(definition, Import):
             if definition.path == f"{module.path}.{definition.name}":  # `from . import name`
                 submodule = self.module(definition.path)
-                return (submodule,) if submodule is not None else ()
-            return self.find(definition.path, steps + 1)
+                return (submodule,) if submodule is not None else (External(definition.path),)
+            found = self.find(definition.path, steps + 1)
+            source = definition.path.rpartition(".")[0]
+            known = found or definition.path in self.where or source in self.where
+            return found if known else (External(definition.path),)  # compiled, or made when the package is built
         if isinstance(definition, Value) and definition.node is not None and definition.owner is None:
             target = dotted(definition.node)
             if target is not None and target.partition(".")[0] != definition.name:

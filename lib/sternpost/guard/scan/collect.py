@@ -1,5 +1,6 @@
 """From a project to its contacts: which files matter, what each does, and what that means for each class."""
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -45,7 +46,9 @@ def collect(files: Files, package: str) -> Collection:
     for path in files.paths:
         if path.endswith(".py"):
             try:
-                collection.contents[path] = files.read(path)
+                collection.contents[path] = data = files.read(path)
+                if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    codebase.problems.append(Problem(Origin(path), "cannot be read: Python takes no UTF-16"))
             except (OSError, ValueError) as error:
                 codebase.problems.append(Problem(Origin(path), f"cannot be read: {error}"))
     walkers = _walk(collection)
@@ -58,7 +61,8 @@ def collect(files: Files, package: str) -> Collection:
     bound = ("self-read", "self-write", "super")
     own = [c for c in events if c.kind in bound or (c.kind in ("argument-read", "held") and c.detail == "self")]
     collection.contacts = [c for c in events if c.kind not in bound and (c.kind != "held" or c.path)]
-    collection.contacts += _class_contacts(collection, walkers, own)
+    direct = {c.class_ for c in events if c.kind == "call" and c.method == "__init__" and c.path.endswith(".__init__")}
+    collection.contacts += _class_contacts(collection, walkers, own, direct)
     collection.contacts += _requirements(files, package)
     codebase.forget_bodies()
     collection.contacts.sort(key=lambda c: (c.place.file, c.place.line, c.place.column, c.kind, c.path, c.name))
@@ -109,8 +113,13 @@ def _base_in(class_: Class, codebase: Codebase, package: str) -> str | None:
     return None
 
 
-def _class_contacts(collection: Collection, walkers: list[Walker], events: list[Contact]) -> list[Contact]:
-    """What each class that derives from the package overrides, reads, sets and calls, mixins included."""
+def _class_contacts(
+    collection: Collection, walkers: list[Walker], events: list[Contact], direct: set[str]
+) -> list[Contact]:
+    """What each class that derives from the package overrides, reads, sets and calls, mixins included.
+
+    `direct`: classes whose constructor calls that of a base by its name.
+    """
     by_class: dict[str, list[Contact]] = {}
     for event in events:
         by_class.setdefault(event.class_, []).append(event)
@@ -127,7 +136,7 @@ def _class_contacts(collection: Collection, walkers: list[Walker], events: list[
         before = [k for k in _before_package(chain, collection.package) if k in here]
         found += [c for k in before for c in _overrides(class_, k, guard)]
         found += [replace(e, path=class_.path, class_=class_.path) for k in here for e in by_class.get(k.path, ())]
-        found += _bypass(class_, own, by_class, guard)
+        found += [] if direct & {k.path for k in own} else _bypass(class_, own, by_class, guard)
     return found
 
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from .scan import Scan
 
 FORMATS = ("text", "json", "sarif", "github", "markdown")
-UNREADABLE = 2
-"""Exit code where nothing of the project could be read."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     old, new = read_libraries((arguments.old, arguments.new), arguments.package, arguments.cache)
     result = scan(collection, old, new, arguments.project.name)
     _tell(result, arguments.format)
-    return result.code or (UNREADABLE if result.problems and not collection.walked else 0)
+    return result.code
 
 
 def _survey(arguments: argparse.Namespace, collection: Collection) -> int:

@@ -16,6 +16,7 @@ KINDS = {
     "self-write": "an attribute that a base class uses is set on `self`",
     "argument-read": "an option is read from `self.args`, or from a configuration",
     "held": "a member is used of what an attribute of `self` or of an instance holds",
+    "member": "a member of an Enum is looked up by its name or value",
     "bypass": "a subclass replaces `__init__` without calling that of its base",
     "patch": "something of the package is replaced at run time",
     "reflection": "signature, source, fields or names of the package are inspected",
@@ -45,7 +46,8 @@ class Guard:
 
     `gates` are comparisons of the package's version that hold there. `present` are names that were looked for first
     (`hasattr`). `caught` are exceptions that the project handles, `instead` what it imports then, and `failed` the
-    imports that must have failed for this one to be tried.
+    imports that must have failed for this one to be tried. `tests` are other questions to the package, as `evaluate`
+    reads them, and whether each holds there.
     """
 
     gates: tuple[tuple[str, str], ...] = ()
@@ -53,6 +55,7 @@ class Guard:
     caught: frozenset[str] = frozenset()
     instead: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    tests: tuple[tuple[str, bool], ...] = ()
 
 
 FREE = Guard()
@@ -80,5 +83,8 @@ class Contact:
     words: tuple[str, ...] = field(default=(), compare=False)
     """More names: options that are passed, imported names, parts of an anchor."""
     detail: str = ""
+    used: str = ""
+    """What is done with what is read or returned: `await`, `with`, `for`, `item`, `value`, `statement`; `type` where
+    only type checkers look."""
     lines: tuple[tuple[str, int], ...] = field(default=(), compare=False)
     """Where each keyword of a call stands."""

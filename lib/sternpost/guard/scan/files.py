@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from ..archives import DAMAGED
+
 MAX_BYTES = 5_000_000
 """Larger files are not read: no hand-written module comes near."""
 MAX_FILES = 100_000
@@ -103,7 +105,7 @@ class Zip(Files):
         try:
             with self._zip.open(path) as stream:
                 return _bounded(stream.read(MAX_BYTES + 1))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError) as error:
+        except (*DAMAGED, KeyError) as error:
             raise ValueError(str(error)) from None
 
 
@@ -148,7 +150,7 @@ def open_files(path: Path) -> Files:
             return Tar(path)
         if path.suffix == ".py" and path.is_file():
             return SingleFile(path)
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     raise ValueError(f"{path} is no folder, Python file, wheel, zip or sdist.")
 

@@ -9,6 +9,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from .contacts import Guard
+from .evaluate import PARSERS, VERSION, Evaluation
+from .syntax import last_name
 
 _OPERATORS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<",
@@ -20,7 +22,7 @@ _OPERATORS: dict[type[ast.cmpop], str] = {
 }
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
-_VERSION = re.compile(r"v?\d+(\.\d+)*([a-z.]*\d*)*")
+_VERSION = re.compile(r"v?\d[\w.]{0,40}")
 _NAMED_AT_LEAST = re.compile(r"(greater|min|at_?least|gte?|ge)(_|$)|_or_(later|newer|greater|higher)")
 _FREE = Guard()
 _CATCHES_IMPORT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "RuntimeError", "*"}
@@ -29,29 +31,81 @@ _CATCHES_TYPE = {"TypeError", "Exception", "BaseException", "*"}
 
 Meaning = Callable[[str], ast.expr | None]
 """The expression that a plain name was assigned, if that can be told."""
+Close = Callable[[ast.expr], str]
+"""A test as `evaluate` reads it; empty if it asks nothing of the package."""
+_SAMPLE = Evaluation("1.0", lambda path: True, lambda path, name: True)
 
 
-def conditions(test: ast.expr, package: str, meaning: Meaning, holds: bool = True, depth: int = 0) -> Guard:
+def conditions(
+    test: ast.expr, package: str, meaning: Meaning, holds: bool = True, close: Close = lambda test: "", depth: int = 0
+) -> Guard:
     """What is known where a test holds (or fails)."""
     if depth > 8:
         return Guard()
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return conditions(test.operand, package, meaning, not holds, depth + 1)
-    if isinstance(test, ast.BoolOp):
-        if isinstance(test.op, ast.And) == holds:
-            guard = Guard()
-            for value in test.values:
-                guard = join(guard, conditions(value, package, meaning, holds, depth + 1))
-            return guard
-        return Guard()
+        return conditions(test.operand, package, meaning, not holds, close, depth + 1)
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) == holds:
+        guard = Guard()
+        for value in test.values:
+            guard = join(guard, conditions(value, package, meaning, holds, close, depth + 1))
+        return guard
+    text = close(test)
+    gate = _direct(text) if text else None
+    if gate is not None:
+        return _gated(gate, holds)
+    known = _named(test, package, meaning, holds, depth)
+    if text and _SAMPLE.holds(text) is not None:
+        return Guard(tests=((text, holds),), present=known.present)
+    return known if known.gates or VERSION not in text else Guard(tests=((text, holds),))
+
+
+def _named(test: ast.expr, package: str, meaning: Meaning, holds: bool, depth: int) -> Guard:
+    """What a test says by the names that it uses."""
     if isinstance(test, ast.Name):
         meant = meaning(test.id)
-        return conditions(meant, package, meaning, holds, depth + 1) if meant is not None else Guard()
+        return conditions(meant, package, meaning, holds, depth=depth + 1) if meant is not None else Guard()
+    if isinstance(test, ast.BoolOp):
+        return Guard()
     gate = _gate(test, package, meaning)
     if gate is not None:
-        operator, version = gate
-        return Guard(gates=((operator if holds else _OPPOSITE[operator], version),))
+        return _gated(gate, holds)
     return Guard(present=frozenset(_looked_for(test)) if holds else frozenset())
+
+
+def _gated(gate: tuple[str, str], holds: bool) -> Guard:
+    operator, version = gate
+    return Guard(gates=((operator if holds else _OPPOSITE[operator], version),))
+
+
+def _direct(text: str) -> tuple[str, str] | None:
+    """Operator and version, where a test compares the version itself with another."""
+    test = ast.parse(text, mode="eval").body
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or type(test.ops[0]) not in _OPERATORS:
+        return None
+    operator = _OPERATORS[type(test.ops[0])]
+    left, right = _unwrapped(test.left), _unwrapped(test.comparators[0])
+    for subject, value, op in ((left, right, operator), (right, left, _MIRRORED[operator])):
+        if isinstance(subject, ast.Name) and subject.id == VERSION and isinstance(value, ast.Constant):
+            return (op, value.value) if isinstance(value.value, str) and is_version(value.value) else None
+    return None
+
+
+def _unwrapped(node: ast.expr) -> ast.expr:
+    """Without what makes a version of a text."""
+    if isinstance(node, ast.Call) and len(node.args) == 1 and last_name(node.func) in PARSERS:
+        return _unwrapped(node.args[0])
+    return node
+
+
+def is_version(text: str) -> bool:
+    """Whether a text is spelled like a version."""
+    if not _VERSION.fullmatch(text):
+        return False
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
 
 
 def join(outer: Guard, inner: Guard) -> Guard:
@@ -64,6 +118,7 @@ def join(outer: Guard, inner: Guard) -> Guard:
         outer.caught | inner.caught,
         outer.instead + inner.instead,
         outer.failed + inner.failed,
+        outer.tests + tuple(t for t in inner.tests if t not in outer.tests),
     )
 
 
@@ -84,7 +139,7 @@ def _gate(test: ast.expr, package: str, meaning: Meaning) -> tuple[str, str] | N
             if found is not None:
                 return found
         operators = [word for word in words if word in _OPPOSITE]
-        versions = [word for word in words if _VERSION.fullmatch(word)]
+        versions = [word for word in words if is_version(word)]
         name = ast.unparse(test.func).lower()
         if versions and (operators or _NAMED_AT_LEAST.search(name)):
             return (operators[0] if operators else ">="), versions[0]
@@ -109,7 +164,7 @@ def version_in(node: ast.expr) -> str | None:
     """The version of `"0.9"`, `Version("0.9")` or `(0, 9)`."""
     if isinstance(node, ast.Call) and len(node.args) == 1:
         return version_in(node.args[0])
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and _VERSION.fullmatch(node.value):
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and is_version(node.value):
         return node.value
     if isinstance(node, ast.Tuple) and node.elts:
         parts = [e.value for e in node.elts if isinstance(e, ast.Constant) and isinstance(e.value, int)]

@@ -1,13 +1,15 @@
 """Which names hold instances of the package's classes: by annotations, and by classes that derive from them."""
 
 import ast
+from collections.abc import Iterator
 
 from .code import Class
 from .codebase import External
-from .scopes import Inst, Items, Ref, Scopes
-from .syntax import alternatives, last_name
-
-_CONTAINERS = {"list", "tuple", "set", "frozenset", "sequence", "iterable", "iterator", "collection", "generator"}
+from .functions import names_bound
+from .meanings import CALL, ITEM, Held, Inst, Items, Meaning, Ref
+from .results import contained
+from .scopes import Scopes
+from .syntax import alternatives, dotted, last_name
 
 
 class Instances:
@@ -45,14 +47,64 @@ class Instances:
         """What an argument or variable with this annotation holds, if it is the package's."""
         if (meant := self.annotated(annotation)) is not None:
             return Inst(meant.path)
-        for node in ast.walk(annotation) if annotation is not None else ():
-            if isinstance(node, ast.Subscript) and last_name(node.value).lower() in _CONTAINERS:
-                inner = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
-                if (meant := self.annotated(inner)) is not None:
-                    return Items(meant.path)
-        return None
+        inner, keyed = contained(annotation)
+        meant = self.annotated(inner)
+        return Items(meant.path, keyed) if meant is not None else None
 
-    def element(self, container: ast.expr) -> Inst | None:
+    def element(self, container: ast.expr) -> Inst | Held | None:
         """What iterating over an expression gives."""
         meant = self.scopes.evaluate(container)
-        return Inst(meant.path) if isinstance(meant, Items) else None
+        if isinstance(meant, Held):
+            return meant.then(ITEM) if meant.steps[-1] == CALL else None
+        return Inst(meant.path) if isinstance(meant, Items) and not meant.keyed else None
+
+    def second(self, container: ast.expr) -> Inst | Held | None:
+        """The second of each pair that `d.items()` or `enumerate(xs)` gives."""
+        if not isinstance(container, ast.Call):
+            return None
+        if isinstance(container.func, ast.Attribute) and container.func.attr == "items":
+            meant = self.scopes.evaluate(container.func.value)
+            return Inst(meant.path) if isinstance(meant, Items) and meant.keyed else None
+        return self.element(container.args[0]) if last_name(container.func) == "enumerate" and container.args else None
+
+    def set_by(
+        self, method: ast.FunctionDef | ast.AsyncFunctionDef
+    ) -> Iterator[tuple[str, Inst | Held | Items | None]]:
+        """What a method sets on `self`, as far as names of the module say; `None` says nothing."""
+        arguments = [*method.args.posonlyargs, *method.args.args]
+        own: set[str] | None = None
+        for node in ast.walk(method) if arguments else ():
+            if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+                continue
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if not isinstance(target, ast.Attribute) or last_name(target.value) != arguments[0].arg:
+                continue
+            if isinstance(node.value, ast.Constant) and node.value.value is None:
+                continue
+            own = names_bound(method) if own is None else own
+            name = dotted(node.value.func) if isinstance(node.value, ast.Call) else None
+            meant: Inst | Held | Items | None = None
+            if isinstance(node, ast.AnnAssign):
+                meant = self.given(node.annotation)
+            if meant is None and name is not None and name.partition(".")[0] not in own:
+                found = self.scopes.evaluate(node.value)
+                meant = (
+                    found if isinstance(found, Inst) or (isinstance(found, Held) and found.start == "path") else None
+                )
+            yield target.attr, meant
+
+    def declared(self, node: ast.ClassDef) -> Iterator[tuple[str, Meaning]]:
+        """Attributes that a class declares, or that its methods set: all to the same, and before they are met."""
+        found: dict[str, set[Inst | Held | Items | None]] = {}
+        for statement in node.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                for name, meant in self.set_by(statement):
+                    found.setdefault(name, set()).add(meant)
+            elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                found.setdefault(statement.target.id, set()).add(self.given(statement.annotation))
+            elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                made = self.scopes.evaluate(statement.value) if isinstance(statement.value, ast.Call) else None
+                found.setdefault(statement.targets[0].id, set()).add(made if isinstance(made, Inst | Held) else None)
+        for name, meanings in found.items():
+            if len(meanings) == 1 and (only := meanings.pop()) is not None:
+                yield name, only

@@ -2,41 +2,75 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from ..facts import Origin
+from ..facts import UNTOLD, Origin
 from ..values import same_value
-from .code import Class, Function
+from .code import Class, Function, Value
+from .codebase import External
+from .constructors import tuple_signature
 from .contacts import Contact
+from .given import Reader
 from .hits import Hit, make_hit
+from .judge_abstract import made_hits
 from .judge_behaviour import refusal_hits, settled_hits
+from .judge_kinds import kind_hits, unbound_hits
 from .library import Library
 from .sides import Sides, most_alike
 from .signature import Argument, Misfit, Shape, Signature, default_text, is_required, misfits
+from .syntax import last_name
+from .things import Bound, Instance, Thing
 
 
 def call_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     """Arguments, defaults and results of one call."""
     old, new = (callee(sides, contact, library) for library in (sides.old, sides.new))
+    if old is not None and new is not None and isinstance(old[0], Class) and isinstance(new[0], Class):
+        yield from made_hits(sides, contact, old[0], new[0])
     if contact.detail == "instance" and old is not None and new is None:
         from .judge_names import name_hits
 
         yield from name_hits(sides, contact)
+    if old is None:
+        yield from value_hits(sides, contact)
     shape = contact.shape
     if old is None or new is None or shape is None:
         return
     path = f"{contact.path}.{contact.name}" if contact.name else contact.path
+    if contact.path in sides.classes and not contact.name and isinstance(old[0], Class):
+        path = old[0].path
     before, after = old[1], new[1]
     if before is not None and after is not None:
         yield from argument_changes(sides, contact, _without_self(shape, contact, old[0]), before, after, path, new[0])
     yield from result_changes(sides, contact, old[0], new[0], path)
-    yield from refusal_hits(sides, contact, old[0], new[0], path)
+    if isinstance(old[0], Function) and isinstance(new[0], Function):
+        yield from kind_hits(sides, contact, old[0], new[0], path)
+        yield from unbound_hits(sides, contact, old[0], new[0]) if not contact.name else ()
+    if isinstance(old[0], Function | Class) and isinstance(new[0], Function | Class):
+        yield from refusal_hits(sides, contact, old[0], new[0], path)
     if isinstance(old[0], Class) and isinstance(new[0], Class) and old[0].is_dataclass and before is not None:
         given = {*before.positional[: shape.count], *shape.keywords, *contact.words}
         yield from settled_hits(sides, contact, old[0], new[0], given, path) if not shape.double else ()
 
 
-Callee = tuple[Function | Class, Signature | None]
+def value_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """A member of something that stands at the top of a module: `pkg.client.get()`."""
+    owner, _, name = contact.path.rpartition(".")
+    above = sides.old.one(owner) if owner else None
+    inside = isinstance(above, External) and above.path.startswith(f"{sides.package}.")
+    if contact.name or not (inside or isinstance(above, Value)):
+        return
+    from .judge_held import held_hits
+
+    shape = contact.shape
+    if shape is not None:
+        shape = replace(shape, keywords=(*shape.keywords, *contact.words))
+    held = replace(contact, kind="held", path=owner, name=name, words=(), detail="path", shape=shape)
+    yield from held_hits(sides, held)
+
+
+Callee = tuple[Function | Class | Value, Signature | None]
 
 
 def callee(sides: Sides, contact: Contact, library: Library) -> Callee | None:
@@ -50,10 +84,24 @@ def callee(sides: Sides, contact: Contact, library: Library) -> Callee | None:
     found = library.one(contact.path)
     if contact.name and isinstance(found, Class):
         member = library.members(found).get(contact.name)
+        if isinstance(member, Value):
+            return _behind(Reader(sides, library).follow([Instance(found)], (contact.name,)))
         return (member, member.signature) if isinstance(member, Function) and not member.is_property else None
+    if isinstance(found, Value) and (fields := tuple_signature(found.node)) is not None:
+        return found, fields
+    if isinstance(found, External) and found.path.startswith(f"{sides.package}."):
+        return _behind(Reader(sides, library).at(found.path))
+    if isinstance(found, Value) and found.node is not None:
+        return _behind(Reader(sides, library).at(contact.path))
     if isinstance(found, Function):
         return found, found.signature
     return (found, library.constructor(found)) if isinstance(found, Class) else None
+
+
+def _behind(things: list[Thing]) -> Callee | None:
+    """The function that a value is another name for."""
+    only = things[0] if len(things) == 1 else None
+    return (only.function, only.function.signature) if isinstance(only, Bound) and only.of is not None else None
 
 
 def _constructed(sides: Sides, path: str, library: Library) -> Callee | None:
@@ -63,12 +111,15 @@ def _constructed(sides: Sides, path: str, library: Library) -> Callee | None:
     if not bases:
         return None
     own = [k for k in sides.collection.codebase.chain(class_) if isinstance(k, Class)]
-    inits = [k.members["__init__"] for k in own if isinstance(k.members.get("__init__"), Function)]
-    if any(isinstance(i, Function) and not i.signature.is_open for i in inits):
-        return None
     signature = library.constructor(bases[0])
     if signature is None:
         return None
+    for class_ in reversed(own):
+        init = class_.members.get("__init__")
+        if isinstance(init, Function) and not init.signature.is_open:
+            if not (init.signature.named and class_.path in sides.passing):
+                return None
+            signature = _handed_on(init.signature, signature)
     fields = [
         Argument(v.name, None if is_required(v.node) else default_text(v.node or ast.Constant(None)))
         for k in reversed(own)
@@ -79,7 +130,14 @@ def _constructed(sides: Sides, path: str, library: Library) -> Callee | None:
     return bases[0], Signature(arguments, signature.more, signature.named, signature.aliases)
 
 
-def _without_self(shape: Shape, contact: Contact, target: Function | Class) -> Shape:
+def _handed_on(own: Signature, base: Signature) -> Signature:
+    """What a constructor takes that hands on what it does not know; what it gives to its base itself is not asked."""
+    names = {argument.name for argument in own.arguments}
+    handed = (replace(a, default=UNTOLD, positional=False) for a in base.arguments if a.by_name and a.name not in names)
+    return Signature((*own.arguments, *handed), own.more, base.named, base.aliases)
+
+
+def _without_self(shape: Shape, contact: Contact, target: Function | Class | Value) -> Shape:
     """`Class.method(self, x)` passes one argument less than it looks."""
     plain = isinstance(target, Function) and target.owner is not None and contact.detail != "instance"
     if plain and contact.kind == "call" and not contact.name and shape.count:
@@ -95,14 +153,16 @@ def argument_changes(
     before: Signature,
     after: Signature,
     path: str,
-    target: Function | Class,
+    target: Function | Class | Value,
 ) -> Iterator[Hit]:
     """Every way in which a call that was right is wrong, or means something else."""
     new_at = sides.new.origin(target)
     lines = dict(contact.lines)
     known = set(misfits(shape, before))
-    for misfit in misfits(shape, after):
-        if misfit.what == "missing" and misfit.name in contact.words:
+    found = list(misfits(shape, after))
+    passed = before.positional[: shape.count] if any(misfit.what == "too many" for misfit in found) else []
+    for misfit in found:
+        if misfit.what == "missing" and misfit.name in (*contact.words, *passed):
             continue
         if misfit not in known and not (misfit.what == "too many" and any(m.what == "too many" for m in known)):
             yield _misfit_hit(contact, misfit, before, after, path, new_at, lines)
@@ -153,28 +213,42 @@ def default_changes(
     given = {*before.positional[: shape.count], *shape.keywords, *contact.words}
     for argument in after.arguments:
         known = before.get(argument.name)
-        if argument.name in given or argument.default is None:
-            continue
-        if known is not None and known.default is not None and not same_value(known.default, argument.default):
-            says = f"The default of `{argument.name}` of `{path}` changed: {known.default} -> {argument.default}."
-            fix = f"Pass `{argument.name}={known.default}` to keep what it did."
+        was, now = known.default if known is not None else None, argument.default
+        if argument.name not in given and was and now and UNTOLD not in (was, now) and not same_value(was, now):
+            says = f"The default of `{argument.name}` of `{path}` changed: {was} -> {now}."
+            fix = f"Pass `{argument.name}={was}` to keep what it did."
             yield make_hit("default-shifted", contact, f"{path}({argument.name})", says, fix=fix, new_at=new_at)
 
 
 def result_changes(
-    sides: Sides, contact: Contact, old: Function | Class, new: Function | Class, path: str
+    sides: Sides, contact: Contact, old: Function | Class | Value, new: Function | Class | Value, path: str
 ) -> Iterator[Hit]:
     """Results that no longer have the shape that the project takes apart."""
     if not isinstance(old, Function) or not isinstance(new, Function) or contact.unpacked is None:
+        return
+    was, now = (_tuple_size(sides, side, function) for side, function in ((sides.old, old), (sides.new, new)))
+    if was == contact.unpacked and now is not None and now != was:
+        says = f"`{path}` returns {now} values now; {contact.unpacked} are taken apart here."
+        yield make_hit("result-changed", contact, path, says, new_at=sides.new.origin(new))
         return
     wanted = f"{contact.unpacked}-tuple"
     tuples = {shape for shape in new.results if shape.endswith("-tuple")}
     fits_before = wanted in old.results or "?" in old.results or not old.results
     if fits_before and new.results and wanted not in new.results and (tuples or new.results == {"dict"}):
-        now = " or ".join(sorted(new.results - {"?", "none"}))
-        says = f"`{path}` returns a {now} now; {contact.unpacked} values are taken apart here."
+        shown = " or ".join(sorted(new.results - {"?", "none"}))
+        says = f"`{path}` returns a {shown} now; {contact.unpacked} values are taken apart here."
         at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
         yield make_hit("result-changed", contact, path, says, **at)
+
+
+def _tuple_size(sides: Sides, library: Library, function: Function) -> int | None:
+    """How many values the named tuple has that a function returns; None where it returns something else."""
+    things = Reader(sides, library).result(function) if function.node.returns is not None else []
+    only = things[0] if len(things) == 1 else None
+    bases = only.class_.node.bases if isinstance(only, Instance) else []
+    if not isinstance(only, Instance) or not any(last_name(base) == "NamedTuple" for base in bases):
+        return None
+    return len(library.fields(only.class_))
 
 
 def option_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:

@@ -1,19 +1,23 @@
 """Subclasses of the package: overrides, inherited members, constructors that are replaced."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ..facts import Origin
 from ..values import same_value
 from .code import Class, Function, SelfUse
 from .contacts import Contact
-from .hits import Hit, make_hit
+from .given import Reader
+from .hits import Hit, Level, make_hit
+from .judge_abstract import abstract_hits
 from .judge_behaviour import fallback_hits, refusal_hits, settled_hits
 from .judge_calls import argument_changes, lost_option_hits, result_changes
-from .judge_held import named
+from .judge_kinds import kind_hits
 from .library import Library, foreign_names
 from .sides import Member, Sides, most_alike
 from .signature import default_text
+from .things import Instance
 
 _NEUTRAL = {"None", "False", "0", "0.0", "''", "[]", "{}", "list", "dict"}
 
@@ -24,6 +28,7 @@ def subclass_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     if old is None or new is None:
         return
     yield from refusal_hits(sides, contact, old, new, contact.path)
+    yield from abstract_hits(sides, contact)
     yield from fallback_hits(sides, contact)
     if old.is_dataclass:
         yield from settled_hits(sides, contact, old, new, sides.own.get(contact.class_, set()), contact.path)
@@ -103,6 +108,8 @@ def read_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
             yield from argument_changes(sides, contact, contact.shape, old.signature, new.signature, symbol, new)
             yield from result_changes(sides, contact, old, new, symbol)
             yield from refusal_hits(sides, contact, old, new, symbol)
+    if new is not None:
+        yield from kind_hits(sides, contact, old, new, symbol)
 
 
 def base_name(sides: Sides, path: str) -> str:
@@ -181,13 +188,20 @@ def bypass_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     base = base_name(sides, contact.class_)
     known = set(sides.inherited(contact.class_, sides.old))
     for name, where in sorted(after.items()):
-        if name not in before and name not in contact.words and name not in known:
+        if known_elsewhere(sides, contact.class_, name):
+            continue  # which the constructor of another library may set
+        fresh = [method for method in where if method not in before.get(name, {})]
+        if fresh and name not in contact.words:
+            level: Level = "warning" if name in before or name in known else "error"  # it may have got on without
             says = f"`{base}` reads `self.{name}` now, which only its own `__init__` sets: this class does not call it."
             fix = f"Set `self.{name}` here too."
-            yield make_hit("attribute-needed", contact, f"{base}.{name}", says, fix=fix, new_at=where)
+            yield make_hit(
+                "attribute-needed", contact, f"{base}.{name}", says, fix=fix, new_at=where[fresh[0]], level=level
+            )
 
 
-def _needed(sides: Sides, contact: Contact, library: Library) -> dict[str, Origin | None]:
+def _needed(sides: Sides, contact: Contact, library: Library) -> dict[str, dict[str, Origin | None]]:
+    """Attributes that only the constructor sets which is skipped, by the methods that read them."""
     bases = sides.bases(contact.class_, library)
     if contact.detail:  # `super(X, self)`: what stands behind X is called
         names = [owner.path for owner in bases]
@@ -202,12 +216,12 @@ def _needed(sides: Sides, contact: Contact, library: Library) -> dict[str, Origi
     set_elsewhere = {u.name for o in bases for u in o.uses.writes if u.method != "__init__" or o not in skipped_bases}
     members = {name for owner in bases for name in owner.members}
     own = sides.own.get(contact.class_, set())
-    found: dict[str, Origin | None] = {}
+    found: dict[str, dict[str, Origin | None]] = {}
     for owner in bases:
         for use in owner.uses.reads:
             if use.name in set_there and use.method != "__init__" and use.method not in own:
                 if use.name not in set_elsewhere and use.name not in members:
-                    found.setdefault(use.name, library.origin(use, owner))
+                    found.setdefault(use.name, {}).setdefault(use.method, library.origin(use, owner))
     return found
 
 
@@ -215,7 +229,16 @@ def argument_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     """An option that is read from `self.args` or from what is called so."""
     inside = contact.detail == "self" or contact.class_ in sides.classes
     if contact.name not in (sides.own_fields if inside else sides.any_fields):
-        yield from (hit for hit in _read_options(sides, contact) if inside or not sides.declares(contact.name))
+        other = contact.detail == "self" and not _is_known(sides, contact)
+        for hit in _read_options(sides, contact):
+            if inside or not sides.declares(contact.name):
+                yield replace(hit, level="note") if other else hit
+
+
+def _is_known(sides: Sides, contact: Contact) -> bool:
+    """Whether `self.config`, or however it is called, is one that the package gives."""
+    name = contact.words[0] if contact.words else "args"
+    return name in ("args", "config") or name in sides.inherited(contact.class_, sides.old)
 
 
 def _read_options(sides: Sides, contact: Contact) -> Iterator[Hit]:
@@ -254,5 +277,6 @@ def _config_of(sides: Sides, path: str, library: Library) -> Class | None:
         if isinstance(init, Function):
             arguments = [*init.node.args.args, *init.node.args.kwonlyargs]
             annotation = next((a.annotation for a in arguments if a.arg in ("args", "config")), None)
-            return next((found for found in named(library, annotation, owner.module) if found.is_dataclass), None)
+            found = Reader(sides, library).typed(annotation, owner.module)
+            return next((t.class_ for t in found if isinstance(t, Instance) and t.class_.is_dataclass), None)
     return None

@@ -1,109 +1,86 @@
-"""Members of what an attribute holds: `self.generation.sync()`, where the package says what `generation` is."""
+"""Members of what attributes hold and calls give: `self.generation.sync()`, `make().sync()`, as the package says."""
 
-import ast
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 
-from .code import Class, Function, Module, SelfUse, Value
+from .code import Class, Function, SelfUse
 from .contacts import Contact
-from .hits import Hit, make_hit
+from .given import Reader
+from .hits import Hit, Level, make_hit
 from .judge_calls import argument_changes, result_changes
+from .judge_kinds import kind_hits
 from .library import Library
+from .meanings import AWAIT, CALL, ENTER, ITEM
 from .sides import Sides, most_alike
-from .syntax import alternatives, dotted
+from .things import Instance, Thing
 
 
 def held_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     """A member that the class of what is held no longer has, or that is called otherwise now."""
-    before, after = (_classes(sides, contact, library) for library in (sides.old, sides.new))
-    old = next((m for class_ in before if (m := sides.old.members(class_).get(contact.name)) is not None), None)
+    old_things, new_things = (_things(sides, contact, library) for library in (sides.old, sides.new))
+    before, after = (_instances(things) for things in (old_things, new_things))
+    readers = Reader(sides, sides.old), Reader(sides, sides.new)
+    old = next((m for t in before if (m := readers[0].members(t).get(contact.name)) is not None), None)
     if old is None or not after:
         return
-    new = next((m for class_ in after if (m := sides.new.members(class_).get(contact.name)) is not None), None)
-    path = f"{after[0].path}.{contact.name}"
-    if new is None and not any(sides.new.may_inherit(class_, contact.name) for class_ in after):
-        fresh = set(sides.new.members(after[0])) - {name for k in before for name in sides.old.members(k)}
+    new = next((m for t in after if (m := readers[1].members(t).get(contact.name)) is not None), None)
+    first = after[0].class_
+    path = f"{first.path}.{contact.name}"
+    if new is None and not any(sides.new.may_inherit(t.class_, contact.name) for t in after):
+        fresh = set(readers[1].members(after[0])) - {name for t in before for name in readers[0].members(t)}
         alike = most_alike(contact.name, fresh)
-        held = ".".join(contact.words)
-        says = f"`{after[0].path}`, which `{held}` holds, has no `{contact.name}` any more."
+        says = f"`{first.path}`, which {_shown(contact)}, has no `{contact.name}` any more."
         fix = f"`{alike}` is probably the same thing." if alike else ""
         at = None if isinstance(old, SelfUse) else sides.old.origin(old)
-        yield make_hit("member-gone", contact, path, says, fix=fix, old_at=at, new_at=sides.new.origin(after[0]))
+        unsure = None in new_things or _derived(sides.new, after, contact.name)
+        level: Level | None = "warning" if unsure else None
+        new_at = sides.new.origin(first)
+        yield make_hit("member-gone", contact, path, says, fix=fix, old_at=at, new_at=new_at, level=level)
     elif isinstance(old, Function) and isinstance(new, Function) and contact.shape is not None:
         if not old.is_property and not new.is_property:
             yield from argument_changes(sides, contact, contact.shape, old.signature, new.signature, path, new)
             yield from result_changes(sides, contact, old, new, path)
+    if new is not None:
+        yield from kind_hits(sides, contact, old, new, path)
 
 
-def _classes(sides: Sides, contact: Contact, library: Library) -> list[Class]:
-    """The package's classes that what is held may be of, in one version; none if the project itself sets it."""
-    first, *others = contact.words
+def _things(sides: Sides, contact: Contact, library: Library) -> list[Thing]:
+    """What the steps of a contact lead to in one version; nothing where the project itself has a say."""
     if contact.path in sides.classes:
-        own = first in sides.own.get(contact.path, ())
-        owners = [] if own else sides.bases(contact.path, library)
-    else:
-        class_ = library.class_at(contact.path)
-        owners = own_part(library, class_) if class_ is not None else []
-    found = held(library, owners, first)
-    for name in others:
-        found = [inner for class_ in found for inner in held(library, own_part(library, class_), name)]
-    return found
+        own = sides.own.get(contact.path, set())
+        if contact.words[0] in own or contact.name in own or not sides.has_all_bases(contact.path, library):
+            return []
+    key = f"steps {contact.detail} {contact.path} {' '.join(contact.words)}"
+    memo = library.codebase.memo
+    if key not in memo or contact.path in sides.classes:
+        reader = Reader(sides, library)
+        start = reader.at(contact.path) if contact.detail == "path" else reader.instance(contact.path)
+        memo[key] = reader.follow(start, contact.words)
+    found = memo[key]
+    return found if isinstance(found, list) else []
 
 
-def own_part(library: Library, class_: Class) -> list[Class]:
-    """The class and its bases in the package."""
-    return [owner for owner in library.chain(class_) if isinstance(owner, Class)]
+def _instances(things: list[Thing]) -> list[Instance]:
+    return [thing for thing in things if isinstance(thing, Instance)]
 
 
-def held(library: Library, owners: Iterable[Class], name: str) -> list[Class]:
-    """The classes of the package that an attribute may hold, by annotations, constructors and what functions return."""
-    owners = list(owners)
-    for owner in owners:
-        member = owner.members.get(name)
-        if isinstance(member, Function):
-            return named(library, member.node.returns, owner.module) if member.is_property else []
-        if isinstance(member, Value):
-            return named(library, member.annotation, owner.module) or _made(library, member.node, owner.module, None)
-    for owner in owners:
-        for use in owner.uses.writes:
-            if use.name == name and (found := _assigned(library, use, owner)):
-                return found
-    return []
+def _derived(library: Library, things: list[Instance], name: str) -> bool:
+    """Whether a class of the package that derives from one of these has a member, and may be what is meant."""
+    classes = {thing.class_ for thing in things}
+    bases = "|".join(re.escape(class_.name) for class_ in classes)
+    pattern = re.compile(rf"^[ \t]*class[ \t]+(\w+)\s*\([^()]*\b(?:{bases})\b", re.M)
+    for file, text in library.texts.items():
+        for found in pattern.findall(text):
+            module = library.codebase.module(library.codebase.modules_in[file])
+            for class_ in module.bindings.get(found, ()) if module is not None else ():
+                if isinstance(class_, Class) and classes & set(library.chain(class_)) and name in class_.members:
+                    return True
+    return False
 
 
-def named(library: Library, annotation: ast.expr | None, module: Module) -> list[Class]:
-    """The classes of the package that an annotation names."""
-    names = [dotted(name) for name in alternatives(annotation)]
-    found = (entity for name in names if name for entity in library.codebase.lookup(name, module))
-    return [entity for entity in found if isinstance(entity, Class)]
-
-
-def _assigned(library: Library, use: SelfUse, owner: Class) -> list[Class]:
-    """What one `self.name = ...` sets."""
-    method = owner.members.get(use.method)
-    for node in ast.walk(method.node) if isinstance(method, Function) else ():
-        if isinstance(node, ast.AnnAssign) and node.target is use.node:
-            return named(library, node.annotation, owner.module)
-        if isinstance(node, ast.Assign) and use.node in node.targets and isinstance(method, Function):
-            return _made(library, node.value, owner.module, method)
-    return []
-
-
-def _made(library: Library, value: ast.expr | None, module: Module, method: Function | None) -> list[Class]:
-    """What an expression gives: an instance, what a function says it returns, what an argument is said to be."""
-    if isinstance(value, ast.IfExp):
-        return [k for part in (value.body, value.orelse) for k in _made(library, part, module, method)]
-    if isinstance(value, ast.BoolOp):
-        return [k for part in value.values for k in _made(library, part, module, method)]
-    if isinstance(value, ast.Name) and method is not None:
-        arguments = method.node.args
-        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-            if argument.arg == value.id:
-                return named(library, argument.annotation, module)
-    name = dotted(value.func) if isinstance(value, ast.Call) else None
-    found: list[Class] = []
-    for entity in library.codebase.lookup(name, module) if name else ():
-        if isinstance(entity, Class):
-            found.append(entity)
-        elif isinstance(entity, Function):
-            found += named(library, entity.node.returns, entity.module)
-    return found
+def _shown(contact: Contact) -> str:
+    """`make().server`, as far as the contact says how the project gets at it."""
+    text = contact.path.rpartition(".")[2] if contact.detail == "path" or contact.words[:1] == (ENTER,) else ""
+    for step in contact.words:
+        text += "" if step in (AWAIT, ENTER) else step if step == CALL else "[...]" if step == ITEM else f".{step}"
+    return f"`{text.lstrip('.')}` {'gives' if {CALL, ENTER} & set(contact.words) else 'holds'}"

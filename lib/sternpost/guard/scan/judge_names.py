@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from .code import Class, Function, Module
-from .codebase import Entity
+from .codebase import Entity, External
 from .contacts import Contact
 from .hits import Hit, make_hit
 from .judge_behaviour import fresh_refusals, told
+from .judge_calls import value_hits
+from .judge_classes import known_elsewhere
+from .judge_kinds import kind_hits
 from .library import Library
 from .sides import Sides, most_alike
 from .signature import Misfit, Shape, Signature, misfits
@@ -20,11 +23,13 @@ MAX_LISTED = 6
 
 def name_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
     """Something imported or read by its path."""
-    if contact.detail == "instance":
+    if contact.detail in ("instance", "written"):
         yield from _instance_hits(sides, contact)
         return
     if sides.new.has(contact.path):
-        yield from _deprecation_hits(sides, contact)
+        yield from list(_deprecation_hits(sides, contact)) or _made_up_hits(sides, contact)
+        yield from value_hits(sides, contact) if contact.kind == "attribute" else ()
+        yield from _undefined_hits(sides, contact)
     elif sides.old.has(contact.path):
         path = first_missing(contact.path, sides.new)
         what = "module " if isinstance(sides.old.one(path), Module) else ""
@@ -40,6 +45,20 @@ def name_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
         )
 
 
+def _undefined_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """A member that a class of the package defined, and that only its bases in other libraries may have now."""
+    owner, _, name = contact.path.rpartition(".")
+    old, new = sides.old.class_at(owner), sides.new.class_at(owner)
+    if old is None or new is None or not sides.new.has_unknown_base(new) or name.startswith("__"):
+        return
+    if name in sides.old.members(old) and name not in sides.new.members(new):
+        if name not in sides.new.foreign_names(new):
+            says = f"`{owner}` no longer defines `{name}`: only a base in another library may have it."
+            at: dict[str, Any] = {"old_at": sides.old.origin(sides.old.one(contact.path))}
+            fix = _member_instead(name, set(sides.old.members(old)), set(sides.new.members(new)))
+            yield make_hit("name-gone", contact, contact.path, says, fix=fix, level="warning", **at)
+
+
 def first_missing(path: str, library: Library) -> str:
     """The shortest beginning of a path that is not there."""
     parts = path.split(".")
@@ -53,20 +72,29 @@ def _instance_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
         if contact.name in sides.own.get(contact.path, ()):
             return
         before, after = (sides.inherited(contact.path, side) for side in (sides.old, sides.new))
-        known = sides.has_all_bases(contact.path, sides.new)
+        known = sides.has_all_bases(contact.path, sides.new) and not known_elsewhere(sides, contact.path, contact.name)
+        unsure = False
     elif old is not None and new is not None:
-        before, after, known = sides.old.members(old), sides.new.members(new), True
+        before, after, unsure = sides.old.members(old), sides.new.members(new), sides.new.has_unknown_base(new)
+        known = unsure or contact.name in after or not sides.new.may_inherit(new, contact.name)
     else:
         return
+    if contact.name == "__iter__" and "__getitem__" in after:
+        return
     if known and contact.name in before and contact.name not in after:
+        written = contact.detail == "written"
         yield make_hit(
-            "member-gone",
+            "write-dead" if written else "member-gone",
             contact,
             f"{contact.path}.{contact.name}",
-            f"`{contact.path}` no longer has `{contact.name}`.",
+            f"`{contact.path}` no longer has `{contact.name}`" + (": setting it has no effect." if written else "."),
             fix=_member_instead(contact.name, set(before), set(after)),
+            level="warning" if unsure else None,
             old_at=sides.old.origin(before[contact.name], sides.old.owner_of(old, contact.name) if old else None),
         )
+    elif known and contact.name in before and contact.name in after:
+        path = f"{contact.path}.{contact.name}"
+        yield from kind_hits(sides, contact, before[contact.name], after[contact.name], path)
 
 
 def _member_instead(name: str, before: set[str], after: set[str]) -> str:
@@ -87,6 +115,19 @@ def _deprecation_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
             says = f"`{contact.path}` is deprecated from this version on."
             at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
             yield make_hit("deprecated", contact, contact.path, says, fix=fix, **at)
+
+
+def _made_up_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
+    """A name that was defined, and that now only a `__getattr__` of its module may know."""
+    owner, _, name = contact.path.rpartition(".")
+    before, module = (side.one(owner) if owner else None for side in (sides.old, sides.new))
+    if not isinstance(before, Module) or name not in before.bindings or not isinstance(module, Module):
+        return
+    gone = "__getattr__" in module.bindings and name not in module.bindings and name not in module.lazy
+    if gone and isinstance(sides.new.one(contact.path), External):
+        old = sides.old.one(contact.path)
+        says = f"`{contact.path}` is no longer defined: whether `{module.path}.__getattr__` knows it cannot be told."
+        yield make_hit("name-gone", contact, contact.path, says, level="warning", old_at=sides.old.origin(old))
 
 
 def _lazily_deprecated(library: Library, path: str) -> bool:
@@ -142,13 +183,13 @@ def _pattern_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
             for side, class_ in ((sides.old, old), (sides.new, new))
         )
         if before - after:
-            says = f"No longer found by this pattern: {_listed(sorted(before - after))}."
+            says = f"No longer found by this pattern: {listed(sorted(before - after))}."
             yield make_hit("names-gone", contact, contact.path, says)
     matched = {m for m in sides.old.codebase.where if pattern.fullmatch(m)}
     lost = sorted(m for m in matched if m not in sides.new.codebase.where)
     yield from _found_hits(sides, contact, [pair for m in sorted(matched - set(lost)) for pair in _classes(sides, m)])
     if lost:
-        yield make_hit("names-gone", contact, contact.path, f"No longer found by this pattern: {_listed(lost)}.")
+        yield make_hit("names-gone", contact, contact.path, f"No longer found by this pattern: {listed(lost)}.")
 
 
 def _classes(sides: Sides, module: str) -> Iterator[tuple[Class, Class]]:
@@ -170,9 +211,9 @@ def _found_hits(sides: Sides, contact: Contact, classes: list[tuple[Class, Class
         if old.is_dataclass:
             kept = sides.new.fields(new).keys() | sides.new.foreign_names(new)
             if lost := sorted(sides.old.fields(old).keys() - kept):
-                gone.append(f"{_listed(lost)} of `{old.name}`")
+                gone.append(f"{listed(lost)} of `{old.name}`")
             if names := list(sides.newly_settled(old, new)):
-                settled.append(f"{_listed(names)} of `{old.name}`")
+                settled.append(f"{listed(names)} of `{old.name}`")
     if gone:
         says = f"Options are gone from configurations that this pattern finds: {'; '.join(gone)}."
         yield make_hit("option-gone", contact, contact.path, says, level="note")
@@ -184,7 +225,7 @@ def _found_hits(sides: Sides, contact: Contact, classes: list[tuple[Class, Class
         yield make_hit("refuses", contact, contact.path, says)
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     shown = ", ".join(f"`{name}`" for name in names[:MAX_LISTED])
     return shown + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")
 
@@ -226,7 +267,7 @@ def _replacement_hits(sides: Sides, contact: Contact, path: str) -> Iterator[Hit
     old, new = sides.old.one(path), sides.new.one(path)
     if not isinstance(old, Function) or not isinstance(new, Function):
         return
-    if _text(old) != _text(new):
+    if text_of(old) != text_of(new):
         at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
         says = f"`{path}`, which is replaced here, has changed: what takes its place may have to follow."
         yield make_hit("patch-behind", contact, path, says, **at)
@@ -240,11 +281,11 @@ def _replacement_hits(sides: Sides, contact: Contact, path: str) -> Iterator[Hit
     broken = sorted(m.name for m in after - before)
     at = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
     if broken:
-        says = f"`{sides.package}` now calls `{path}` with {_listed(broken)}, which the replacement does not take."
+        says = f"`{sides.package}` now calls `{path}` with {listed(broken)}, which the replacement does not take."
         yield make_hit("patch-argument", contact, path, says, **at)
     lacking = lacks(old, new, signature)
     if lacking and not broken:
-        says = f"`{path}` now takes {_listed(lacking)}, which the replacement does not."
+        says = f"`{path}` now takes {listed(lacking)}, which the replacement does not."
         yield make_hit("patch-narrow", contact, path, says, **at)
 
 
@@ -265,43 +306,7 @@ def lacks(old: Function, new: Function, signature: Signature) -> list[str]:
     return [name for name in fresh if not signature.accepts(name)][max(spare, 0) :]
 
 
-# ---- Reflection
-
-
-def reflection_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
-    """Signatures, fields, source and names that the project looks at."""
-    old, new = sides.old.one(contact.path), sides.new.one(contact.path)
-    if old is None or new is None:
-        return
-    at: dict[str, Any] = {"old_at": sides.old.origin(old), "new_at": sides.new.origin(new)}
-    if contact.detail in ("file", "source"):
-        module = old.path if isinstance(old, Module) else contact.path.rpartition(".")[0]
-        gone = sorted(sides.old.metrics_below(module) - sides.new.metrics_below(module))
-        if gone:
-            says = f"The source that is read here no longer logs {_listed(gone)}."
-            yield make_hit("key-gone", contact, contact.path, says, level="note", **at)
-    if contact.detail == "names":
-        lost = sorted(n for n in sides.old.names_in(contact.path) - sides.new.names_in(contact.path) if n[:1] != "_")
-        if lost:
-            says = f"No longer listed in `{contact.path}`: {_listed(lost)}."
-            yield make_hit("names-gone", contact, contact.path, says, **at)
-    elif contact.detail == "fields" and isinstance(old, Class) and isinstance(new, Class):
-        lost = sorted(sides.old.fields(old).keys() - sides.new.fields(new).keys() - sides.new.foreign_names(new))
-        if lost:
-            yield make_hit("names-gone", contact, contact.path, f"`{contact.path}` lost {_listed(lost)}.", **at)
-    elif contact.detail in ("signature", "source") and _is_hollow(new) and not _is_hollow(old):
-        says = f"`{contact.path}` takes `(*args, **kwargs)` now and passes on: inspecting it shows nothing."
-        yield make_hit("reflection-hollow", contact, contact.path, says, **at)
-    elif contact.detail == "source" and _text(old) != _text(new):
-        yield make_hit("reflection-changed", contact, contact.path, f"The source of `{contact.path}` changed.", **at)
-
-
-def _is_hollow(entity: Entity) -> bool:
-    function = entity.members.get("__init__") if isinstance(entity, Class) else entity
-    return isinstance(function, Function) and function.signature.is_open
-
-
-def _text(entity: Entity) -> str:
+def text_of(entity: Entity) -> str:
     """The code of a definition, without its docstring and comments."""
     if not isinstance(entity, Class | Function):
         return ""

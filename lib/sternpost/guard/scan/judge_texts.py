@@ -99,7 +99,7 @@ def _word_hit(sides: Sides, word: str, place: Place, lost: Lost | None, level: L
 def _dispatched(sides: Sides, word: str) -> Iterator[Hit]:
     """Names of methods that a project handles by name, and that one of several modules no longer defines."""
     places = [place for place, _ in sides.collection.words[word] if _reads_source(sides, place)]
-    defined = re.compile(rf"^\s*def {re.escape(word)}\(", re.M)
+    defined = re.compile(rf"^[ \t]*def {re.escape(word)}\(", re.M)
     files = (
         [f for f, text in sides.old.texts.items() if f"def {word}(" in text and defined.search(text)] if places else []
     )

@@ -5,20 +5,22 @@ import re
 from collections.abc import Iterator
 from functools import cache, cached_property
 
-from ..facts import Origin
+from ..facts import UNTOLD, Origin
 from ..foreign import ancestors, foreign_base, known_bases
 from .behaviour import Refusal
-from .code import Class, Function, Module, SelfUse, Value
+from .code import Class, Function, Module, SelfUse, Value, widest
 from .codebase import Codebase, Entity, External
+from .constructors import field_arguments
 from .files import Files
-from .signature import Argument, Signature, default_text, is_required
+from .signature import Argument, Signature
+from .standard import standard_members
 
 _STRING = re.compile(r"""["']([A-Za-z_][\w]*(?:/[\w@.]+)*)["']""")
 _KEY = re.compile(
     r"""(?:\[|\.get\(|\.pop\(|\bin )\s*f?["']([A-Za-z_]\w*(?:/[\w@.]+)*)["']"""
     r"""|["']([A-Za-z_]\w*(?:/[\w@.]+)*)["'](?::| in |\s*\])"""
 )
-_DEFINED = re.compile(r"^\s*(?:class|def|async def)\s+(\w+)", re.M)
+_DEFINED = re.compile(r"^[ \t]*(?:class|def|async def)\s+(\w+)", re.M)
 MAX_CALL = 4_000
 """Characters of one call that are read."""
 _METRIC = re.compile(r"""(?:metrics|stats|logs)(?:\[\w+\])?\[f?["']([A-Za-z_][\w/@.]*)["']\]""")
@@ -37,6 +39,11 @@ def foreign_names(path: str) -> frozenset[str]:
         for kind in ("field", "method", "attribute", "hook"):
             names |= {fact.name for fact in known_bases().owned(kind, owner)}
     return frozenset(names)
+
+
+def _is_known(base: str) -> bool:
+    """Whether the members of a base outside the package are known."""
+    return foreign_base(base) is not None or base.rpartition(".")[2] in _BARE or standard_members(base) is not None
 
 
 class Library:
@@ -71,16 +78,24 @@ class Library:
             return class_ is None or name in self.members(class_) or self.may_inherit(class_, name)
         return bool(found)
 
+    def has_unknown_base(self, class_: Class) -> bool:
+        """Whether a base is in another library, and not pinned."""
+        outside = [base.path for base in self.chain(class_) if isinstance(base, External)]
+        return any(not _is_known(base) for base in outside)
+
     def may_inherit(self, class_: Class, name: str) -> bool:
         """Whether a base in another library provides a member, or is not known well enough to say no."""
         outside = [base.path for base in self.chain(class_) if isinstance(base, External)]
-        unknown = any(foreign_base(base) is None and base.rpartition(".")[2] not in _BARE for base in outside)
-        return bool(outside) and (unknown or bool(_DUNDER.fullmatch(name)) or name in self.foreign_names(class_))
+        unknown = any(not _is_known(base) for base in outside)
+        known = name in self.foreign_names(class_) or any(name in (standard_members(base) or ()) for base in outside)
+        return bool(outside) and (unknown or bool(_DUNDER.fullmatch(name)) or known)
 
     def one(self, path: str) -> Entity | None:
-        """The definition behind a path, or what it leads to outside."""
+        """The definition behind a path, or what it leads to outside; of functions in branches the widest."""
         found = self.find(path)
         inside = [entity for entity in found if not isinstance(entity, External)]
+        if len(inside) > 1 and all(isinstance(entity, Function) for entity in inside):
+            return widest([entity for entity in inside if isinstance(entity, Function)])
         return inside[0] if inside else found[0] if found else None
 
     def class_at(self, path: str) -> Class | None:
@@ -174,11 +189,11 @@ class Library:
         return Signature()
 
     def _of_fields(self, class_: Class) -> Signature:
-        arguments = tuple(
-            Argument(name, None if is_required(value.node) else default_text(value.node or ast.Constant(None)))
-            for name, value in self.fields(class_).items()
-        )
-        return Signature(arguments)
+        """What the constructor of a dataclass takes, the options of bases in other libraries included."""
+        arguments = field_arguments(self.chain(class_))
+        known = {argument.name for argument in arguments}
+        foreign = tuple(Argument(name, UNTOLD, False) for name in sorted(self.foreign_names(class_) - known))
+        return Signature((*arguments, *foreign), named=self.has_unknown_base(class_))
 
     def foreign_names(self, class_: Class) -> frozenset[str]:
         """What the pinned facts say that bases outside the package provide."""

@@ -15,6 +15,7 @@ from ..facts import INTERNAL, Problem
 from ..packages import locate
 from ..settings import Settings, SettingsError
 from ..snapshot import parse
+from .codebase import External
 from .collect import Collection, collect
 from .collector import paused
 from .files import Folder, SingleFile, open_files
@@ -24,7 +25,7 @@ from .library import Library
 from .recorded import Recorded
 from .suppress import sort_out, suppressions
 
-OK, BROKEN = 0, 1
+OK, BROKEN, UNREADABLE = 0, 1, 2
 
 
 @dataclass
@@ -40,9 +41,13 @@ class Scan:
     accepted: list[tuple[Hit, str]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def problems(self) -> list[Problem]:
-        return self.collection.problems
+        """What could not be read of the project, and of both versions as far as the project led there."""
+        found = list(self.collection.problems)
+        for library in (self.old, self.new):
+            found += [replace(p, message=f"{p.message} ({library.shown})") for p in library.codebase.problems]
+        return list(dict.fromkeys(found))
 
     @property
     def levels(self) -> Counter[str]:
@@ -59,7 +64,19 @@ class Scan:
 
     @property
     def code(self) -> int:
-        return BROKEN if any(hit.level == "error" for hit in self.hits) else OK
+        if any(hit.level == "error" for hit in self.hits):
+            return BROKEN
+        blind = bool(self.collection.problems) and not self.collection.walked
+        return UNREADABLE if blind or any(map(self._leads_into_unreadable, (self.old, self.new))) else OK
+
+    def _leads_into_unreadable(self, library: Library) -> bool:
+        """Whether a contact is about something in a file that could not be read, so that nothing is known of it."""
+        lost = tuple(f"{module}." for module in library.codebase.unreadable)
+        for path in {contact.path for contact in self.collection.contacts} if lost else ():
+            outside = (e.path for e in library.find(path) if isinstance(e, External))
+            if any(f"{found}.".startswith(lost) for found in outside):
+                return True
+        return False
 
 
 @paused()
@@ -115,7 +132,7 @@ def _is_snapshot(spec: str) -> bool:
 def _settings(spec: str, package: str, cache: Path | None) -> Settings:
     if _is_version(spec) and not Path(spec).exists():
         spec = f"{package}=={spec}"
-    settings = locate(spec, cache)
+    settings = locate(spec, cache, package)
     if settings.name != package:
         raise SettingsError(f"`{spec}` is the package `{settings.name}`, not `{package}`. Name it with `--package`.")
     return settings
@@ -137,8 +154,9 @@ def _version(settings: Settings) -> str | None:
     """The version by the metadata, or else by a literal `__version__`."""
     file = settings.pyproject or settings.metadata
     found = Distribution(file, settings.shown(file)).version if file is not None else None
-    if found is None and (settings.package / "__init__.py").is_file():
-        text = (settings.package / "__init__.py").read_text(encoding="utf-8", errors="replace")
+    source = settings.package if settings.package.is_file() else settings.package / "__init__.py"
+    if found is None and source.is_file():
+        text = source.read_text(encoding="utf-8", errors="replace")
         match = re.search(r"^__version__\s*=\s*[\"']([^\"']+)", text, re.M)
         found = match[1] if match else None
     return found

@@ -1,77 +1,16 @@
 """What names mean inside functions: references, instances, dictionaries with constant keys, texts."""
 
 import ast
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
-from .code import Class, Function, Import, Module, Value
+from .code import Class, Function, Import, Module, Value, builds_on_itself
 from .codebase import Codebase, External
+from .keys import constant_keys, stores
+from .meanings import AWAIT, CALL, ENTER, ITEM, UNKNOWN, Held, Inst, Items, Keys, Meaning, Ref, SelfOf, Text, Unknown
+from .results import member, result
 from .syntax import last_name
 
 MAX_DEPTH = 40
-MAX_HELD = 4
-"""Attributes of attributes that are followed."""
-
-
-@dataclass(frozen=True)
-class Ref:
-    """The thing at a dotted path, of the project or of a package."""
-
-    path: str
-
-
-@dataclass(frozen=True)
-class Inst:
-    """An instance of the class at a path."""
-
-    path: str
-
-
-@dataclass(frozen=True)
-class Items:
-    """A container of instances of the class at a path."""
-
-    path: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """A string."""
-
-    value: str
-
-
-@dataclass
-class Keys:
-    """A dictionary: its constant keys with the places that set them; `open` if it may hold others."""
-
-    keys: dict[str, ast.AST] = field(default_factory=dict)
-    open: bool = False
-
-
-@dataclass(frozen=True)
-class SelfOf:
-    """`self` or `cls` in a method of the class at a path."""
-
-    path: str
-
-
-@dataclass(frozen=True)
-class Held:
-    """What an attribute of `self`, or of an instance of the class at a path, holds; through the attributes named."""
-
-    path: str
-    names: tuple[str, ...]
-    own: bool
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """A local name of which nothing is known: it hides what the module calls so."""
-
-
-Meaning = Ref | Inst | Items | Text | Keys | SelfOf | Held | Unknown
-UNKNOWN = Unknown()
 
 
 class Scopes:
@@ -110,7 +49,7 @@ class Scopes:
 
     def name(self, name: str) -> Meaning | None:
         for scope in reversed(self.stack):
-            if name in scope:
+            if name in scope and not (scope is self.stack[0] and scope[name] == UNKNOWN and self._in_branches(name)):
                 return scope[name]
         if name in self.module.bindings:
             return self._global(name)
@@ -120,6 +59,11 @@ class Scopes:
         if self.module.stars and (found := self.codebase.member(self.module, name)):
             return self._entity(found[0])
         return None
+
+    def _in_branches(self, name: str) -> bool:
+        """Whether a name that is assigned something unknown is a class of the module in another branch."""
+        definitions = self.module.bindings.get(name, ())
+        return any(isinstance(d, Class) for d in definitions) and not any(map(builds_on_itself, definitions))
 
     def _global(self, name: str) -> Meaning | None:
         definitions = self.module.bindings[name]
@@ -182,14 +126,44 @@ class Scopes:
             return self._first(node.values, depth)
         if isinstance(node, ast.Dict):
             return self._dict(node, depth)
-        if isinstance(node, ast.NamedExpr | ast.Await):
+        if isinstance(node, ast.NamedExpr):
             return self.evaluate(node.value, depth + 1)
+        if isinstance(node, ast.Await):
+            meant = self.evaluate(node.value, depth + 1)
+            return meant.then(AWAIT) if isinstance(meant, Held) and meant.steps[-1] == CALL else meant
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             left, right = self.evaluate(node.left, depth + 1), self.evaluate(node.right, depth + 1)
             return Text(left.value + right.value) if isinstance(left, Text) and isinstance(right, Text) else None
-        if isinstance(node, ast.Subscript) and last_name(node.value) in ("type", "Type"):
-            return None
+        if isinstance(node, ast.Subscript):
+            return self._item(node, depth)
+        if isinstance(node, ast.List | ast.Tuple | ast.Set):
+            return self._listed(node.elts, depth)
+        if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp) and isinstance(node.elt, ast.Call):
+            names = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
+            self.stack.append(dict.fromkeys(names, UNKNOWN))
+            made = self._listed([node.elt], depth)
+            self.stack.pop()
+            return made
         return None
+
+    def _item(self, node: ast.Subscript, depth: int) -> Meaning | None:
+        """What is looked up in a container."""
+        if last_name(node.value) in ("type", "Type") or isinstance(node.slice, ast.Slice):
+            return None
+        held = self.evaluate(node.value, depth + 1)
+        if isinstance(held, Held):
+            return held.then(ITEM) if held.steps[-1] == CALL else None
+        return Inst(held.path) if isinstance(held, Items) else None
+
+    def _listed(self, nodes: Sequence[ast.expr], depth: int) -> Items | None:
+        """Instances of one class."""
+        path = ""
+        for node in nodes:
+            meant = self.evaluate(node, depth + 1) if isinstance(node, ast.Call | ast.Name) else None
+            if not isinstance(meant, Inst) or path not in ("", meant.path):
+                return None
+            path = meant.path
+        return Items(path) if path else None
 
     def _first(self, nodes: Iterable[ast.expr], depth: int) -> Meaning | None:
         """What the first of several means that says something; of attributes only the package knows what they hold."""
@@ -204,13 +178,15 @@ class Scopes:
                 if not self.is_package(base.path)
                 else Ref(f"{base.path}.{node.attr}")
             )
-        if isinstance(base, SelfOf):
-            return self.stack[0].get(f"{base.path}.{node.attr}") or Held(base.path, (node.attr,), True)
-        if isinstance(base, Inst):
-            return Held(base.path, (node.attr,), False)
-        if isinstance(base, Held) and len(base.names) < MAX_HELD:
-            return Held(base.path, (*base.names, node.attr), base.own)
-        return None
+        if isinstance(base, SelfOf | Inst):
+            if (known := self.stack[0].get(f"{base.path}.{node.attr}")) is not None:
+                return known
+            start = "self" if isinstance(base, SelfOf) else "instance"
+            own = member(self.codebase, base.path, node.attr) if not self.is_package(base.path) else None
+            if own is not None and own.is_property:
+                return result(self.codebase, self.package, own)
+            return Held(base.path, (node.attr,), start)
+        return base.then(node.attr) if isinstance(base, Held) else None
 
     def _call(self, node: ast.Call, depth: int) -> Meaning | None:
         name = last_name(node.func)
@@ -228,17 +204,40 @@ class Scopes:
             source = node.func.value if isinstance(node.func, ast.Attribute) and not node.args else None
             return self.evaluate(source or (node.args[0] if node.args else None), depth + 1)
         callee = self.evaluate(node.func, depth + 1)
+        if isinstance(callee, Held):
+            own = member(self.codebase, callee.path, callee.steps[0]) if not self.is_package(callee.path) else None
+            if own is not None:
+                return result(self.codebase, self.package, own) if len(callee.steps) == 1 else None
+            return callee.then(CALL)
+        if callee is None and isinstance(node.func, ast.Attribute):
+            return self._of_container(node.func, depth)
         if not isinstance(callee, Ref):
             return None
         if self.is_package(callee.path):
-            return Inst(callee.path) if callee.path.rpartition(".")[2][:1].isupper() else None
+            known = callee.path.rpartition(".")[2][:1].isupper()
+            return Inst(callee.path) if known else self._given(callee.path, node.func, depth)
         inside = callee.path.partition(".")[0] in self.codebase.tops and self.codebase.is_relevant(callee.path)
         for entity in self.codebase.find(callee.path) if inside else ():
             if isinstance(entity, Class):
                 return Inst(entity.path)
             if isinstance(entity, Function):
-                return self._result(entity, depth)
+                return result(self.codebase, self.package, entity) or self._result(entity, depth)
         return None
+
+    def _of_container(self, func: ast.Attribute, depth: int) -> Inst | Items | None:
+        """`d.values()`, `d.get(key)`, `xs.pop()`."""
+        held = self.evaluate(func.value, depth + 1) if func.attr in ("values", "get", "pop", "setdefault") else None
+        if not isinstance(held, Items):
+            return None
+        return Items(held.path) if func.attr == "values" else Inst(held.path)
+
+    def _given(self, path: str, func: ast.expr, depth: int) -> Held:
+        """What a function of the package gives; called through a class of the project it may give one of those."""
+        base = self.evaluate(func.value, depth + 1) if isinstance(func, ast.Attribute) else None
+        if isinstance(func, ast.Attribute) and isinstance(base, Ref) and not self.is_package(base.path):
+            if any(isinstance(e, Class) for e in self.codebase.find(base.path)):
+                return Held(base.path, (func.attr, CALL), "instance")
+        return Held(path, (CALL,), "path")
 
     def _result(self, function: Function, depth: int) -> Meaning | None:
         """A dictionary with constant keys, if a function of the project builds and returns one."""
@@ -260,6 +259,13 @@ class Scopes:
                 if name in returned:
                     keys.keys[key] = place
         return keys if keys.keys else None
+
+    def entered(self, node: ast.expr) -> Meaning | None:
+        """What `with ... as` hands out; of classes of the project what they are themselves."""
+        meant = self.evaluate(node)
+        if isinstance(meant, Inst) and self.is_package(meant.path):
+            return Held(meant.path, (ENTER,), "instance")
+        return meant.then(ENTER) if isinstance(meant, Held) else meant
 
     def _dict(self, node: ast.Dict, depth: int) -> Keys:
         made = Keys(constant_keys(node))
@@ -286,32 +292,3 @@ class Scopes:
             keys.open |= other.open
         else:
             keys.open = True
-
-
-def constant_keys(node: ast.Dict) -> dict[str, ast.AST]:
-    return {key.value: key for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
-
-
-def stores(node: ast.AST) -> Iterator[tuple[str, str, ast.AST]]:
-    """Name, key and place of what puts a constant key into a named dictionary."""
-    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        for target in targets:
-            if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
-                if isinstance(target.slice.value, str):
-                    yield last_name(target.value), target.slice.value, target
-            elif isinstance(target, ast.Name | ast.Attribute) and isinstance(node.value, ast.Dict):
-                yield from ((last_name(target), key, place) for key, place in constant_keys(node.value).items())
-            elif isinstance(target, ast.Name) and isinstance(node.value, ast.Call):
-                if last_name(node.value.func) == "dict":
-                    yield from ((target.id, k.arg, k.value) for k in node.value.keywords if k.arg)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        name = last_name(node.func.value)
-        if node.func.attr == "update":
-            yield from ((name, k.arg, k.value) for k in node.keywords if k.arg)
-            for argument in node.args:
-                if isinstance(argument, ast.Dict):
-                    yield from ((name, key, place) for key, place in constant_keys(argument).items())
-        elif node.func.attr == "setdefault" and node.args and isinstance(node.args[0], ast.Constant):
-            if isinstance(node.args[0].value, str):
-                yield name, node.args[0].value, node.args[0]

@@ -92,6 +92,12 @@ class Sides:
         return found
 
     @cached_property
+    def passing(self) -> frozenset[str]:
+        """The project's classes whose constructor hands keywords on to that of the base."""
+        supers = (c for c in self.collection.contacts if c.kind == "super" and c.name == c.method == "__init__")
+        return frozenset(c.class_ for c in supers if c.shape is not None and c.shape.double)
+
+    @cached_property
     def own_fields(self) -> frozenset[str]:
         """Options that the project adds in its own subclasses of the package's dataclasses."""
         chains = (self.collection.codebase.chain(class_) for class_ in self.collection.classes)

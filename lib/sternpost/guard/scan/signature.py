@@ -3,9 +3,12 @@
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 MAX_DEFAULT = 80
 """Longer defaults are cut in sentences."""
+_FIELDS = ("field", "Field", "ib", "attrib")
+"""What dataclasses, pydantic and attrs call that which says more about a field."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,10 @@ class Signature:
     def of(cls, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, bound: bool) -> "Signature":
         args = node.args
         ordinary = [*args.posonlyargs, *args.args]
+        unnamed = [*args.posonlyargs, *takewhile(_is_positional_only, args.args[bound and not args.posonlyargs :])]
         defaults: list[ast.expr | None] = [None] * (len(ordinary) - len(args.defaults))
         found = [
-            Argument(a.arg, None if d is None else default_text(d), True, a not in args.posonlyargs)
+            Argument(a.arg, None if d is None else default_text(d), True, a not in unnamed)
             for a, d in zip(ordinary, [*defaults, *args.defaults])
         ]
         found = found[1:] if bound else found
@@ -116,18 +120,23 @@ def misfits(shape: Shape, signature: Signature) -> Iterator[Misfit]:
                 yield Misfit("missing", argument.name)
 
 
+def _is_positional_only(argument: ast.arg) -> bool:
+    """By its name `__x`, as it was written before `/` was there."""
+    return argument.arg.startswith("__") and not argument.arg.endswith("__")
+
+
 def default_text(node: ast.expr) -> str:
     """A default as a person reads it; `field(default=x)` is `x`."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
         name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-        if name in ("field", "Field"):
+        if name in _FIELDS:
             for keyword in node.keywords:
                 if keyword.arg == "default":
                     return default_text(keyword.value)
-                if keyword.arg == "default_factory":
+                if keyword.arg in ("default_factory", "factory"):
                     body = keyword.value.body if isinstance(keyword.value, ast.Lambda) else keyword.value
                     return _cut(ast.unparse(body))
-            if node.args and name == "Field":
+            if node.args:
                 return default_text(node.args[0])
     return _cut(ast.unparse(node))
 
@@ -138,7 +147,9 @@ def is_required(node: ast.expr | None) -> bool:
         return True
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
         name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-        return name == "field" and not {"default", "default_factory"} & {k.arg for k in node.keywords}
+        first = node.args[0] if node.args else ast.Constant(...)  # of pydantic and attrs, where it is the default
+        given = {"default", "default_factory", "factory"} & {keyword.arg for keyword in node.keywords}
+        return name in _FIELDS and not given and isinstance(first, ast.Constant) and first.value is ...
     return False
 
 

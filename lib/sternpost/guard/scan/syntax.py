@@ -38,13 +38,20 @@ def alternatives(annotation: ast.expr | None, depth: int = 0) -> Iterator[ast.ex
     elif isinstance(annotation, ast.Subscript):
         if last_name(annotation.value) in ("Optional", "Union", "Annotated"):
             parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-    elif isinstance(annotation, ast.Constant) and isinstance(annotation.value, str) and len(annotation.value) < 200:
-        try:
-            parts = [ast.parse(annotation.value, mode="eval").body]
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return
+    elif isinstance(annotation, ast.Constant) and (quoted := unquoted(annotation)) is not None:
+        parts = [quoted]
     for part in parts:
         yield from alternatives(part, depth + 1)
+
+
+def unquoted(annotation: ast.Constant) -> ast.expr | None:
+    """The expression in a quoted annotation."""
+    if not isinstance(annotation.value, str) or len(annotation.value) > 200:
+        return None
+    try:
+        return ast.parse(annotation.value, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def dotted(node: ast.AST) -> str | None:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .contacts import Guard, Place
-from .scopes import Text
+from .meanings import Text
 from .syntax import last_name
 
 if TYPE_CHECKING:

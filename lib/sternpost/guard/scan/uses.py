@@ -6,11 +6,13 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
+from .calls import call_passed_on
 from .code import Function, imports
 from .contacts import Contact, Guard
 from .guards import join
 from .instances import Instances
-from .scopes import Held, Inst, Items, Keys, Meaning, Ref, SelfOf, Text, constant_keys
+from .keys import constant_keys
+from .meanings import Held, Inst, Items, Keys, Meaning, Ref, SelfOf, Text
 from .signature import Shape, Signature
 from .syntax import dotted, last_name
 
@@ -69,29 +71,58 @@ class Uses:
     def attribute(self, node: ast.Attribute) -> None:
         """A read of something of the package, of an instance of it, or of `self`."""
         base = self.scopes.evaluate(node.value)
+        used = self.walker.used.get(id(node), "")
         if isinstance(base, Ref) and self.scopes.is_package(base.path) and isinstance(node.ctx, ast.Load):
-            self.walker.add("attribute", f"{base.path}.{node.attr}", node)
+            self.walker.add("attribute", f"{base.path}.{node.attr}", node, used=used)
+        elif isinstance(base, Ref) and self.instances.is_interesting(base.path) and isinstance(node.ctx, ast.Load):
+            meant = self.scopes.evaluate(node)  # through a class of the project
+            if isinstance(meant, Ref) and self.scopes.is_package(meant.path):
+                self.walker.add("attribute", meant.path, node, used=used)
         elif isinstance(base, Inst) and self.instances.is_interesting(base.path) and isinstance(node.ctx, ast.Load):
-            self.walker.add("attribute", base.path, node, node.attr, detail="instance")
+            self.walker.add("attribute", base.path, node, node.attr, detail="instance", used=used)
         elif isinstance(base, SelfOf):
             if isinstance(node.ctx, ast.Load):
-                self.walker.add("self-read", "", node, node.attr)
+                self.walker.add("self-read", "", node, node.attr, used=used)
         elif isinstance(node.ctx, ast.Load) and last_name(node.value).endswith(("args", "config")):
             inside = isinstance(node.value, ast.Attribute) and isinstance(
                 self.scopes.evaluate(node.value.value), SelfOf
             )
-            self.walker.add("argument-read", "", node, node.attr, detail="self" if inside else "")
+            read = (last_name(node.value),)
+            self.walker.add("argument-read", "", node, node.attr, detail="self" if inside else "", words=read)
         elif isinstance(base, Held) and isinstance(node.ctx, ast.Load):
-            self._held(base, node, node.attr)
+            self._held(base, node, node.attr, used=used)
         if isinstance(node.value, ast.Call) and self._super_of(node.value) is not None and id(node) not in self._called:
             self.walker.add("super", "", node, node.attr, detail=self._super_of(node.value) or "")
 
+    def protocol(self, node: ast.expr, name: str) -> None:
+        """A special method that a statement calls: of what is entered, looped over, looked up in."""
+        meant = self.scopes.evaluate(node)
+        if isinstance(meant, Inst) and self.scopes.is_package(meant.path):
+            self.walker.add("attribute", meant.path, node, name, detail="instance")
+        elif isinstance(meant, Held) and meant.start == "path":
+            self._held(meant, node, name)
+
+    def looked_up(self, node: ast.Subscript | ast.Call) -> None:
+        """`E["NAME"]` and `E("value")`: members of an Enum, if it is one."""
+        if isinstance(node, ast.Subscript):
+            key, func = node.slice, node.value
+        else:
+            key, func = node.args[0] if len(node.args) == 1 and not node.keywords else node, node.func
+        if not isinstance(key, ast.Constant) or not isinstance(key.value, str | int):
+            return
+        meant = self.scopes.evaluate(func)
+        if isinstance(meant, Ref) and self.scopes.is_package(meant.path):
+            if isinstance(node, ast.Call):
+                self.walker.add("member", meant.path, node, ast.unparse(key), detail="value")
+            elif isinstance(key.value, str):
+                self.walker.add("member", meant.path, node, key.value, detail="name")
+
     def _held(self, base: Held, node: ast.AST, name: str, **more: Any) -> None:
         """A member of what an attribute holds."""
-        if base.own:
-            self.walker.add("held", "", node, name, detail="self", words=base.names, **more)
+        if base.start == "self":
+            self.walker.add("held", "", node, name, detail="self", words=base.steps, **more)
         elif self.instances.is_interesting(base.path):
-            self.walker.add("held", base.path, node, name, words=base.names, **more)
+            self.walker.add("held", base.path, node, name, detail=base.start, words=base.steps, **more)
 
     def was_called(self, node: ast.Call) -> bool:
         return id(node) in self._called
@@ -108,14 +139,21 @@ class Uses:
     def call(self, node: ast.Call) -> None:
         name = last_name(node.func)
         self._reflection(node, name)
+        self.looked_up(node)
+        if (passed := call_passed_on(node)) is not None and isinstance(self.scopes.evaluate(passed.func), Ref):
+            self.call(passed)
         if self._replacing(node, name):
             return
         keys = self._splatted(node)
-        shape = Shape.of(node, (), keys.open if keys is not None else False)
+        open_keys = keys.open if keys is not None else False
+        shape = Shape.of(node, (), open_keys)
         unpacked = self.unpacked.get(id(node))
         lines = tuple((k.arg, k.value.lineno) for k in node.keywords if k.arg)
         splatted = tuple(keys.keys) if keys is not None else ()
-        more: dict[str, Any] = {"shape": shape, "unpacked": unpacked, "lines": lines, "words": splatted}
+        used = self.walker.used.get(id(node), "")
+        plain: dict[str, Any] = {"shape": shape, "unpacked": unpacked, "lines": lines, "used": used}
+        more = plain | {"words": splatted}
+        splat: dict[str, Any] = {"shape": Shape.of(node, splatted, open_keys)}
         callee: Contact | None = None
         if isinstance(node.func, ast.Attribute):
             above = self._super_of(node.func.value)
@@ -125,15 +163,17 @@ class Uses:
             elif isinstance(base, SelfOf):
                 callee = self.walker.add("self-read", "", node.func, name, **more)
             elif isinstance(base, Inst) and self.instances.is_interesting(base.path):
-                callee = self.walker.add("call", base.path, node, name, detail="instance", **more)
+                callee = self.walker.add("call", base.path, node, name, detail="instance", **(more | splat))
             elif isinstance(base, Held):
-                self._held(base, node.func, name, shape=shape, unpacked=unpacked, lines=lines)
+                self._held(base, node.func, name, **(plain | splat))
                 self._called.add(id(node))
         meant = self.scopes.evaluate(node.func) if callee is None else None
         if isinstance(meant, Ref) and self.instances.is_interesting(meant.path):
             callee = self.walker.add("call", meant.path, node, **more)
             if isinstance(node.func, ast.Attribute):
                 self.attribute(node.func)
+        elif isinstance(meant, Inst) and self.scopes.is_package(meant.path):
+            callee = self.walker.add("call", meant.path, node, "__call__", detail="instance", **more)
         if callee is not None:
             self._called.add(id(node))
         self._options(node, keys, callee)
@@ -239,9 +279,11 @@ class Uses:
         elif isinstance(base, SelfOf):
             self.walker.add("self-write", "", target, target.attr)
             meant = self.scopes.evaluate(value)
-            if isinstance(meant, Inst | Ref):
+            if isinstance(meant, Inst | Ref | Items) or (isinstance(meant, Held) and meant.start == "path"):
                 self.scopes.stack[0][f"{base.path}.{target.attr}"] = meant
         else:
+            if isinstance(base, Inst) and self.instances.is_interesting(base.path):
+                self.walker.add("attribute", base.path, target, target.attr, detail="written")
             self.walker.visit(target.value)
 
     def _stored(self, target: ast.Subscript) -> None:

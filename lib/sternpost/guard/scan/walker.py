@@ -8,7 +8,8 @@ from .codebase import Codebase, External
 from .contacts import Contact, Guard, Place
 from .flow import Flow
 from .guards import join
-from .scopes import UNKNOWN, Keys, Meaning, Ref, Scopes, SelfOf
+from .meanings import UNKNOWN, Keys, Meaning, Ref, SelfOf
+from .scopes import Scopes
 from .syntax import last_name, tuple_size
 from .texts import TextReader
 from .uses import Uses
@@ -27,24 +28,34 @@ class Walker(Flow, ast.NodeVisitor):
         self.depth = 0
         self.guard_of: dict[int, Guard] = {}
         self.all_imports = [n for n in ast.walk(module.tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+        futures = [n for n in self.all_imports if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
+        self._postponed = any(alias.name == "annotations" for node in futures for alias in node.names)
         self.uses = Uses(self)
         self.texts = TextReader(self)
 
     def run(self) -> None:
         self.block(self.module.tree.body)
+        self.used.clear()
 
     def add(self, kind: str, path: str, node: ast.AST, name: str = "", **more: Any) -> Contact:
         place = Place(self.module.file, getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
         given: dict[str, Any] = {"guard": self.guard, "class_": self.owner.path if self.owner else ""}
         given |= {"method": self.method} | more
+        if self.checked_only:
+            given["used"] = "type"
         contact = Contact(kind, path, place, name, **given)
         self.contacts.append(contact)
         return contact
 
+    def protocol(self, node: ast.expr, name: str) -> None:
+        self.uses.protocol(node, name)
+
     # ---- Loops
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
+        self.used[id(node.iter)] = "async for" if isinstance(node, ast.AsyncFor) else "for"
         self.visit(node.iter)
+        self.protocol(node.iter, "__aiter__" if isinstance(node, ast.AsyncFor) else "__iter__")
         self._bind_target(node.target, node.iter)
         self.block(node.body)
         self.block(node.orelse)
@@ -53,16 +64,19 @@ class Walker(Flow, ast.NodeVisitor):
 
     def _bind_target(self, target: ast.expr, container: ast.expr) -> None:
         """Names that a loop binds hide others; a plain one is what the container holds."""
-        element = self.uses.instances.element(container)
+        pair = target.elts[1] if isinstance(target, ast.Tuple) and len(target.elts) == 2 else None
+        instances = self.uses.instances
+        element = instances.element(container) if pair is None else instances.second(container)
         for name in ast.walk(target):
             if isinstance(name, ast.Name):
-                self.scopes.bind(name.id, element if name is target else None)
+                self.scopes.bind(name.id, element if name is (pair or target) else None)
 
     def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         self.scopes.stack.append({})
         self.scopes.values.append({})
         before = self.guard
         for generator in node.generators:
+            self.used[id(generator.iter)] = "async for" if generator.is_async else "for"
             self.visit(generator.iter)
             self._bind_target(generator.target, generator.iter)
             for test in generator.ifs:
@@ -94,7 +108,9 @@ class Walker(Flow, ast.NodeVisitor):
         before, outer_method = self.owner, self.method
         self.owner, self.method = class_, ""
         self.depth += 1
-        self.block(node.body)
+        for name, meant in self.uses.instances.declared(node):
+            self.scopes.stack[0].setdefault(f"{class_.path}.{name}", meant)
+        self._under(self.skipping(node), node.body)
         self.owner, self.method = before, outer_method
         self.depth -= 1
         if len(self.scopes.stack) > 1:
@@ -118,6 +134,9 @@ class Walker(Flow, ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         for expression in [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]:
             self.visit(expression)
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+        for annotation in [node.returns, *(a.annotation for a in arguments if a is not None)]:
+            self.annotation(annotation, not self._postponed)
         if self.depth > 20:
             return
         method = self.owner is not None and self.method == ""
@@ -131,7 +150,7 @@ class Walker(Flow, ast.NodeVisitor):
             self.method = node.name
         self.depth += 1
         self._imports_ahead(node)
-        self.block(node.body)
+        self._under(self.skipping(node), node.body)
         self.depth -= 1
         self.method = outer_method
         self.uses.functions = functions
@@ -180,10 +199,20 @@ class Walker(Flow, ast.NodeVisitor):
             self.uses.assigned(target, node.value)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self.visit(node.annotation)
+        evaluated = not self._postponed and len(self.scopes.stack) == 1
+        if isinstance(node.annotation, ast.Constant):
+            self.annotation(node.annotation, evaluated)
+        else:
+            before = self.checked_only
+            self.checked_only = before or not evaluated
+            self.visit(node.annotation)
+            self.checked_only = before
         if node.value is not None:
             self.visit(node.value)
             self.uses.assigned(node.target, node.value)
+            if isinstance(node.value, ast.Dict | ast.List) and isinstance(node.target, ast.Name):
+                held = self.uses.instances.given(node.annotation)
+                self.scopes.bind(node.target.id, held) if held is not None else None
         elif isinstance(node.target, ast.Name) and len(self.scopes.stack) > 1:
             self.scopes.bind(node.target.id, self.uses.instances.given(node.annotation))
 
@@ -212,6 +241,7 @@ class Walker(Flow, ast.NodeVisitor):
         for child in [*node.args, *node.keywords]:
             self.visit(child)
         if isinstance(node.func, ast.Attribute):
+            self.used[id(node.func.value)] = "value"
             self.visit(node.func.value)
             if not self.uses.was_called(node):
                 self.uses.attribute(node.func)
@@ -221,6 +251,7 @@ class Walker(Flow, ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         self.uses.attribute(node)
         base: ast.AST = node.value
+        self.used.setdefault(id(base), "value")
         while isinstance(base, ast.Attribute) and isinstance(self.scopes.evaluate(base), Ref):
             base = base.value  # inner parts of a dotted path say nothing more
         self.visit(base)
@@ -230,11 +261,33 @@ class Walker(Flow, ast.NodeVisitor):
 
     def visit_Compare(self, node: ast.Compare) -> None:
         self.texts.compare(node)
+        if not isinstance(node.ops[0], ast.Is | ast.IsNot | ast.Eq | ast.NotEq):
+            self.used[id(node.left)] = "value"
         self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Constant):  # docstrings promise nothing
+            self.used[id(node.value)] = "statement"
             self.visit(node.value)
+
+    def visit_Await(self, node: ast.Await) -> None:
+        self.used[id(node.value)] = "await"
+        self.visit(node.value)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        self.used[id(node.value)] = "item"
+        self.uses.looked_up(node)
+        if isinstance(node.ctx, ast.Load):
+            self.protocol(node.value, "__getitem__")
+        self.generic_visit(node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        self.used[id(node.left)] = self.used[id(node.right)] = "value"
+        self.generic_visit(node)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self.visit(node.value)
+        self.uses.assigned(node.target, node.value)
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str):

@@ -1,5 +1,8 @@
-__all__ = ["Engine"]
+__all__ = ["Engine", "load"]
 
 
 class Engine:
     async def generate(self, prompts): ...
+
+
+async def load(path): ...

@@ -1,5 +1,8 @@
-__all__ = ["Engine"]
+__all__ = ["Engine", "load"]
 
 
 class Engine:
     def generate(self, prompts): ...
+
+
+def load(path): ...

@@ -1,0 +1,7 @@
+__all__ = ["pack", "pad"]
+
+
+def pack(rows): ...
+
+
+def pad(rows): ...
