@@ -54,20 +54,16 @@ class Doubts:
     # ---- Members
 
     def _of_member(self, hit: Hit, contact: Contact) -> Hit:
-        after = self._owners(hit, contact, self.sides.new)
-        if not any(makes_members(owner, self.sides.new) for owner in after):
+        if hit.level != "error" or not any(makes_members(k, self.sides.new) for k in self._owners(hit, contact)):
             return hit
-        says = "The class makes some of its members when it runs."
-        if any(makes_members(owner, self.sides.old) for owner in self._owners(hit, contact, self.sides.old)):
-            return weaker(hit, says) if hit.level == "error" else hit
-        return replace(hit, level="note", says=f"{hit.says} {says}")
+        return weaker(hit, "The class makes some of its members when it runs.")
 
-    def _owners(self, hit: Hit, contact: Contact, library: Library) -> list[Class]:
-        """The classes of the package that would have the member."""
-        owner = library.class_at(hit.symbol.rpartition(".")[0])
+    def _owners(self, hit: Hit, contact: Contact) -> list[Class]:
+        """The classes of the new version that would have the member."""
+        owner = self.sides.new.class_at(hit.symbol.rpartition(".")[0])
         found = [owner] if owner is not None else []
         for path in (contact.class_, contact.path):
-            found += self.sides.bases(path, library) if path in self.sides.classes else []
+            found += self.sides.bases(path, self.sides.new) if path in self.sides.classes else []
         return found
 
     # ---- Calls
