@@ -25,15 +25,22 @@ def launch(script: Path, processes: int, *arguments: str) -> None:
         port = probe.getsockname()[1]
     several = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(port)]
     command = [sys.executable, *(several if processes > 1 else []), str(script), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    result = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=900
+    )
     assert result.returncode == 0, result.stderr[-4000:]
 
 
 def leave() -> None:
-    """Last line of a script: a thread of gloo that outlives the interpreter aborts the process, now and then."""
-    from accelerate import PartialState
+    """Last line of a script, instead of an end: a thread of gloo that still wants the interpreter hangs the process
+    where the group is taken apart, and aborts it where the interpreter is, now and then."""
+    from torch import distributed
 
-    PartialState().destroy_process_group()
+    if distributed.is_initialized():
+        distributed.barrier()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def shard_on_cpus() -> None:

@@ -13,6 +13,7 @@ from sternpost.generation.vllm_server import VLLMServer
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests import tiny
+from tests.processes import leave
 
 url, directory = sys.argv[1:]
 state = PartialState(cpu=True)
@@ -34,5 +35,4 @@ state.wait_for_everyone()  # where the first rank was all the time
 if rank == 0:
     (after,) = backend.sample(groups, sampling)
 torch.save((before, after), f"{directory}/{rank}.pt")
-state.wait_for_everyone()
-state.destroy_process_group()
+leave()

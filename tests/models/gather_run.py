@@ -19,6 +19,7 @@ from sternpost.generation.backend import Group, Sampling
 from sternpost.generation.engine import InProcessEngine
 from sternpost.models.gather import parameter_groups, whole_weights
 from tests import tiny
+from tests.processes import leave
 
 PROMPTS = [[5, 9, 3], [7, 7, 8, 20]]
 LENGTHS = [3, 17]
@@ -81,7 +82,7 @@ def main() -> None:
         "losses": losses,
     }
     out.with_suffix(f".{rank}").write_text(json.dumps(result))
-    dist.destroy_process_group()
+    leave()
 
 
 if __name__ == "__main__":

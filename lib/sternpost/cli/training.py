@@ -5,6 +5,7 @@ A command adds its config class and a function that builds its trainer (`sft.py`
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,9 @@ from .launch import (
 
 SHARED = ("ModelConfig", "ScriptArguments", "DatasetMixtureConfig")
 """Config classes of `sternpost.options` that every training command has."""
+
+SETTLING = 0.5
+"""Seconds that threads of a group of processes have to finish what they began."""
 
 
 class Inputs(NamedTuple):
@@ -122,10 +126,15 @@ def run(command: Command, argv: list[str]) -> int:
 
 
 def leave_processes() -> None:
-    """Take the group of processes apart: a thread of it that outlives the interpreter aborts a run that ended well."""
+    """Take the group of processes apart, once its threads are idle: one that still wants the interpreter would hang a
+    run that ended well, or abort it at the end of the interpreter."""
     from accelerate import PartialState
 
-    PartialState().destroy_process_group()
+    state = PartialState()
+    if state.num_processes > 1:
+        state.wait_for_everyone()
+        time.sleep(SETTLING)
+        state.destroy_process_group()
 
 
 def check_before_import(values: dict[str, Any]) -> None:
