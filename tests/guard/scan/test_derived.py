@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .projects import hits, rules
+from .projects import hits, rules, scanned
 
 CLIENT = "class Client:\n    def __init__(self, *, base=None, proxies=None): ...\n"
 BARE = "class Client:\n    def __init__(self, *, base=None): ...\n"
@@ -158,3 +158,54 @@ def test_defaults_of_other_libraries_are_not_compared(tmp_path: Path):
     )
     new = old.replace("    seed: int = 0\n", "")
     assert hits(tmp_path, "import lib\nlib.Config(name='a')\n", old, new) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        ("def __init__(self, name, **kw): super().__init__(name, **kw)", ["argument-gone"]),
+        ("def __init__(self, name, **kw):\n        kw.pop('line', 0)\n        super().__init__(name, **kw)", []),
+        ("def __init__(self, name, line=0, **kw): super().__init__(name, **kw)", []),
+        ("def __init__(self, name, **kw): super().__init__(name)", []),
+    ],
+)
+def test_constructors_of_the_package_that_hand_on(own: str, found: list, tmp_path: Path):
+    """What the base no longer takes is gone for callers of what derives from it."""
+    old = f"class A:\n    def __init__(self, name, line=1): ...\nclass B(A):\n    {own}\n"
+    code = "import lib\nlib.B('x', line=1)\n"
+    assert rules(hits(tmp_path, code, old, old.replace("name, line=1)", "name)"))) == found
+
+
+CAUGHT = {
+    "try:\n    from lib import f\nexcept ModuleNotFoundError: pass\n": "error",
+    "try:\n    from lib import f\nexcept ImportError: pass\n": "warning",
+    "try:\n    from lib.a import g\nexcept ModuleNotFoundError: pass\n": "warning",
+    "try:\n    import lib.a\nexcept ModuleNotFoundError: pass\n": "warning",
+}
+
+
+@pytest.mark.parametrize("code", CAUGHT)
+def test_only_modules_are_not_found(code: str, tmp_path: Path):
+    """A name that a module lacks is a plain `ImportError`, which `except ModuleNotFoundError` lets through."""
+    old = {"lib/__init__.py": "def f(): ...\n", "lib/a.py": "def g(): ...\n"}
+    found = hits(tmp_path, code, old, {"lib/__init__.py": ""})
+    assert {hit.level for hit in found if hit.rule == "name-gone"} == {CAUGHT[code]}
+
+
+def test_names_that_only_newer_versions_are_asked_for(tmp_path: Path):
+    """They are missing all the same, in old ones too; the branch is not reached there."""
+    head = "import lib\nfrom packaging.version import Version\n"
+    gate = "if Version(lib.__version__) >= Version('2.0'):\n    from lib import gone, there\n"
+    found = scanned(tmp_path, head + gate, "def f(): ...\n", "def there(): ...\n").hits
+    assert [(hit.rule, hit.symbol) for hit in found] == [("name-gone", "lib.gone")]
+    assert hits(tmp_path / "free", "from lib import gone\n", "def f(): ...\n", "def there(): ...\n") == []
+
+
+def test_a_warning_about_one_argument_is_none_about_the_class(tmp_path: Path):
+    """Who does not pass it is not warned."""
+    warning = "warnings.warn('', FutureWarning)"
+    new = f"import warnings\nclass C:\n    def __init__(self, a=None):\n        if {{}}:\n            {warning}\n"
+    old = "class C:\n    def __init__(self, a=None): ...\n"
+    code = "import lib\nlib.C()\n"
+    assert rules(hits(tmp_path / "one", code, old, new.format("a is not None"))) == []
+    assert rules(hits(tmp_path / "all", code, old, new.format("type(self) is C"))) == ["deprecated"]

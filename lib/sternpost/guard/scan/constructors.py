@@ -1,9 +1,9 @@
-"""What the constructors take that Python writes itself: of dataclasses, attrs classes and named tuples."""
+"""What the constructors take that Python writes itself (dataclasses, attrs, named tuples), and what others hand on."""
 
 import ast
 from collections.abc import Iterable, Iterator
 
-from .code import Class, Value
+from .code import Class, Function, Value
 from .codebase import External
 from .signature import Argument, Signature, default_text, is_required
 from .syntax import last_name, strings
@@ -58,3 +58,20 @@ def tuple_signature(node: ast.expr | None) -> Signature | None:
         first = item.elts[0] if isinstance(item, ast.Tuple) and item.elts else item
         names += [word for text in strings(first) for word in text.replace(",", " ").split()]
     return Signature(tuple(Argument(name) for name in names))
+
+
+def hands_on(init: Function) -> bool:
+    """Whether all that a constructor does with its `**kwargs` is to give them to that of its base."""
+    kwargs = init.node.args.kwarg
+    if kwargs is None:
+        return False
+    used = [n for n in ast.walk(init.node) if isinstance(n, ast.Name) and n.id == kwargs.arg]
+    calls = (n for n in ast.walk(init.node) if isinstance(n, ast.Call) and _is_of_base(n.func))
+    given = [k.value for call in calls for k in call.keywords if k.arg is None]
+    return bool(given) and all(any(use is value for value in given) for use in used)
+
+
+def _is_of_base(func: ast.expr) -> bool:
+    """Whether `super().__init__` is called."""
+    above = func.value if isinstance(func, ast.Attribute) and func.attr == "__init__" else None
+    return isinstance(above, ast.Call) and last_name(above.func) == "super"

@@ -106,6 +106,12 @@ class Judge:
             signature = found.signature if isinstance(found, Function) else None
         return None if signature is None else signature.get(argument) is not None
 
+    def _escapes(self, contact: Contact, kind: str) -> bool:
+        """Whether `except ModuleNotFoundError` misses it: what a module that is there lacks is an `ImportError`."""
+        if kind != "import" or contact.guard.caught != {"ModuleNotFoundError"} or contact.detail == "module":
+            return False
+        return self.sides.new.has(contact.path.rpartition(".")[0])
+
     def _softened(self, hit: Hit, contact: Contact) -> Hit | None:
         """None where the project has an answer of its own, weaker where it only goes on without."""
         guard = contact.guard
@@ -118,7 +124,7 @@ class Judge:
         if self._is_looked_for(contact):
             return weaker(hit, "The project looks for it first, and goes on without.")
         kind = "import" if contact.kind in ("import", "string-path") else contact.kind
-        if handles(guard, kind):
+        if handles(guard, kind) and not self._escapes(contact, kind):
             return weaker(hit, "The project catches the error, and goes on without.")
         unclear = guard.gates and self.sides.new.version is None
         if hit.level == "error" and (unclear or any(self._asked.holds(text) is None for text, _ in guard.tests)):

@@ -119,7 +119,7 @@ def _constructed(sides: Sides, path: str, library: Library) -> Callee | None:
         if isinstance(init, Function) and not init.signature.is_open:
             if not (init.signature.named and class_.path in sides.passing):
                 return None
-            signature = _handed_on(init.signature, signature)
+            signature = init.signature.handing_on(signature)
     fields = [
         Argument(v.name, None if is_required(v.node) else default_text(v.node or ast.Constant(None)))
         for k in reversed(own)
@@ -128,13 +128,6 @@ def _constructed(sides: Sides, path: str, library: Library) -> Callee | None:
     names = {f.name for f in fields}
     arguments = (*(a for a in signature.arguments if a.name not in names), *fields)
     return bases[0], Signature(arguments, signature.more, signature.named, signature.aliases)
-
-
-def _handed_on(own: Signature, base: Signature) -> Signature:
-    """What a constructor takes that hands on what it does not know; what it gives to its base itself is not asked."""
-    names = {argument.name for argument in own.arguments}
-    handed = (replace(a, default=UNTOLD, positional=False) for a in base.arguments if a.by_name and a.name not in names)
-    return Signature((*own.arguments, *handed), own.more, base.named, base.aliases)
 
 
 def _without_self(shape: Shape, contact: Contact, target: Function | Class | Value) -> Shape:

@@ -8,6 +8,7 @@ from typing import Any
 from .code import Class, Function, Module
 from .codebase import Entity, External
 from .contacts import Contact
+from .guards import reached
 from .hits import Hit, make_hit
 from .judge_behaviour import fresh_refusals, told
 from .judge_calls import value_hits
@@ -30,7 +31,7 @@ def name_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
         yield from list(_deprecation_hits(sides, contact)) or _made_up_hits(sides, contact)
         yield from value_hits(sides, contact) if contact.kind == "attribute" else ()
         yield from _undefined_hits(sides, contact)
-    elif sides.old.has(contact.path):
+    elif sides.old.has(contact.path) or not reached(contact.guard, sides.old.version):
         path = first_missing(contact.path, sides.new)
         what = "module " if isinstance(sides.old.one(path), Module) else ""
         yield make_hit(
@@ -147,7 +148,9 @@ def _is_deprecated(entity: Class | Function) -> bool:
     nodes: list[ast.AST] = list(entity.node.decorator_list)
     if isinstance(function, Function):
         nodes += [s for s in function.node.body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
-        nodes += [s for s in function.node.body if isinstance(s, ast.If) and isinstance(entity, Class)][:2]
+        given = {a.arg for a in [*function.node.args.args[1:], *function.node.args.kwonlyargs]}  # warns of one of these
+        branches = [s for s in function.node.body if isinstance(s, ast.If) and isinstance(entity, Class)][:2]
+        nodes += [s for s in branches if not any(isinstance(n, ast.Name) and n.id in given for n in ast.walk(s.test))]
     return any(_WARNS.search(ast.unparse(node)) for node in nodes)
 
 

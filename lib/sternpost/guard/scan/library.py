@@ -10,7 +10,7 @@ from ..foreign import ancestors, foreign_base, known_bases
 from .behaviour import Refusal
 from .code import Class, Function, Module, SelfUse, Value, widest
 from .codebase import Codebase, Entity, External
-from .constructors import field_arguments
+from .constructors import field_arguments, hands_on
 from .files import Files
 from .signature import Argument, Signature
 from .standard import standard_members
@@ -173,8 +173,9 @@ class Library:
             self._signatures[class_.path] = self._constructor(class_)
         return self._signatures[class_.path]
 
-    def _constructor(self, class_: Class) -> Signature | None:
-        for owner in self.chain(class_):
+    def _constructor(self, class_: Class, after: int = 0) -> Signature | None:
+        """That of the class, or of those that stand `after` the first ones in its chain."""
+        for place, owner in enumerate(self.chain(class_)[after:], start=after):
             if isinstance(owner, External):
                 if owner.path.rpartition(".")[2] in _BARE or "Mixin" in owner.path:
                     continue
@@ -183,7 +184,8 @@ class Library:
             if isinstance(init, Function):
                 if init.signature.is_open:
                     continue
-                return init.signature
+                behind = self._constructor(class_, place + 1) if hands_on(init) else None
+                return init.signature if behind is None else init.signature.handing_on(behind)
             if owner.is_dataclass:
                 return self._of_fields(owner)
         return Signature()

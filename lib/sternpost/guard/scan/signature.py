@@ -2,8 +2,10 @@
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
+
+from ..facts import UNTOLD
 
 MAX_DEFAULT = 80
 """Longer defaults are cut in sentences."""
@@ -53,6 +55,13 @@ class Signature:
     def is_open(self) -> bool:
         """Whether it names nothing and takes everything: a wrapper that passes on."""
         return not self.arguments and self.more and self.named
+
+    def handing_on(self, base: "Signature") -> "Signature":
+        """That of a constructor which gives what it does not know to its base; what it gives it itself is not asked."""
+        names = {argument.name for argument in self.arguments}
+        others = [a for a in base.arguments if a.by_name and a.name not in names]
+        handed = (replace(a, default=UNTOLD, positional=False) for a in others)
+        return Signature((*self.arguments, *handed), self.more, base.named, self.aliases | base.aliases)
 
     def get(self, name: str) -> Argument | None:
         return next((a for a in self.arguments if a.name == name), None)

@@ -56,7 +56,7 @@ class Uses:
             else:
                 path = source if alias.name == "*" else f"{source}.{alias.name}"
             if self.scopes.is_package(path):
-                self.walker.add("import", path, alias)
+                self.walker.add("import", path, alias, detail="module" if isinstance(node, ast.Import) else "")
         if len(self.scopes.stack) > 1:
             for import_ in imports(node, self.walker.module):
                 self.scopes.bind(import_.name, self.scopes.canonical(import_.path))
