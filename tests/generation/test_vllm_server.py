@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,8 +164,16 @@ def test_a_server_that_dies_while_it_draws(fatal, tmp_path):
 
 
 def test_a_server_that_dies_again_and_again(tmp_path):
-    """As long as it gets something done in between."""
-    fake = FakeVLLM(fault=lambda number: "die" if number % 4 == 2 else None)
+    """As long as it gets something done in between: three completions in each life."""
+    served, lock = Counter(), threading.Lock()
+
+    def fault(number):
+        with lock:
+            served[fake.life] += 1
+            count = served[fake.life]
+        return None if count <= 3 else "die" if count == 4 else "drop"
+
+    fake = FakeVLLM(fault)
     model, backend = tiny.model(), connect(fake, tmp_path)
     backend.sync(model)
     groups = [Group([number + 1], 2) for number in range(12)]
