@@ -2,7 +2,8 @@
 
 `scan_upgrades.jsonl` names the project, the package, both versions and the causes: each a file, a part of a symbol,
 and the evidence that `scan_truth.py` saw (`ran` says how where it was seen elsewhere). Recall counts causes that an
-error or warning names, precision the errors that belong to a cause. `--errors` lists every error.
+error or warning names, precision the errors that belong to a cause. `drawn`: 1 was used while the scan was built, 2 and
+3 were established before the scan saw them. `--errors` lists every error.
 """
 
 import json
@@ -53,16 +54,18 @@ def measure(case: dict, verbose: bool) -> Counter[str]:
 
 def main(arguments: list[str]) -> None:
     wanted = [argument for argument in arguments if not argument.startswith("--")]
-    total: Counter[str] = Counter()
+    totals: dict[int, Counter[str]] = {}
     for line in (HERE / "scan_upgrades.jsonl").read_text().splitlines():
         case = json.loads(line)
         if not wanted or case["project"] in wanted:
-            total += measure(case, "--errors" in arguments)
-    row = {
-        "recall": round(total["found"] / total["causes"], 3),
-        "precision": round(total["right"] / total["errors"], 3),
-    }
-    print("CORPUS", json.dumps({"table": "scan-upgrades", "pair": "all", **total, **row}))
+            total = totals.setdefault(case["drawn"], Counter())
+            total.update(measure(case, "--errors" in arguments))
+    for drawn, total in totals.items():
+        row = {
+            "recall": round(total["found"] / total["causes"], 3),
+            "precision": round(total["right"] / total["errors"], 3),
+        }
+        print("CORPUS", json.dumps({"table": "scan-upgrades", "drawn": drawn, **total, **row}))
 
 
 if __name__ == "__main__":

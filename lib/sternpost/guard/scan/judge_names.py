@@ -8,7 +8,6 @@ from typing import Any
 from .code import Class, Function, Module
 from .codebase import Entity, External
 from .contacts import Contact
-from .guards import reached
 from .hits import Hit, make_hit
 from .judge_behaviour import fresh_refusals, told
 from .judge_calls import value_hits
@@ -31,7 +30,7 @@ def name_hits(sides: Sides, contact: Contact) -> Iterator[Hit]:
         yield from list(_deprecation_hits(sides, contact)) or _made_up_hits(sides, contact)
         yield from value_hits(sides, contact) if contact.kind == "attribute" else ()
         yield from _undefined_hits(sides, contact)
-    elif sides.old.has(contact.path) or not reached(contact.guard, sides.old.version):
+    elif sides.old.has(contact.path) or not sides.reached_before(contact.guard):
         path = first_missing(contact.path, sides.new)
         what = "module " if isinstance(sides.old.one(path), Module) else ""
         yield make_hit(

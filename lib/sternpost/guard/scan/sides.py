@@ -11,6 +11,9 @@ from .behaviour import settled
 from .code import Class, Function, Module, SelfUse, Value
 from .codebase import External, merge
 from .collect import Collection
+from .contacts import Guard
+from .evaluate import Evaluation
+from .guards import reached
 from .library import Library
 from .signature import default_text
 
@@ -90,6 +93,11 @@ class Sides:
             if contact.kind == "self-write":
                 found.setdefault(contact.path, set()).add(contact.name)
         return found
+
+    def reached_before(self, guard: Guard) -> bool:
+        """Whether a place is reached with the old version, as far as that can be told."""
+        asked = Evaluation(self.old.version, self.old.has, lambda path, name: None)
+        return reached(guard, self.old.version) and all(asked.holds(t) in (None, holds) for t, holds in guard.tests)
 
     @cached_property
     def passing(self) -> frozenset[str]:
