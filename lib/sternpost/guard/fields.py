@@ -55,8 +55,8 @@ def tuple_fields(expression: str | griffe.Expr | None) -> list[tuple[str, str | 
     items = listed.elts if isinstance(listed, ast.List | ast.Tuple) else [listed]
     parts = [item.elts[0] if isinstance(item, ast.Tuple) and item.elts else item for item in items]
     texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
-    if len(texts) != len(parts):
-        return []  # one of them is made up elsewhere
+    if not parts or len(texts) != len(parts):
+        return []  # there are none, or one of them is made up elsewhere
     names = texts[0].replace(",", " ").split() if listed is parts[0] else texts
     given = next((keyword.value for keyword in call.keywords if keyword.arg == "defaults"), None)
     defaults = list(map(ast.unparse, given.elts)) if isinstance(given, ast.Tuple | ast.List) else []
