@@ -54,7 +54,8 @@ def test_options_that_nothing_reads(tmp_path, config, options, message):
 )
 def test_options_that_are_read_or_only_tune(tmp_path, config, options):
     """What tunes vLLM may stay in a file while `use_vllm` is off."""
-    config(output_dir=str(tmp_path), use_cpu=True, **options)
+    made = config(output_dir=str(tmp_path), use_cpu=True, **options)
+    assert {name: getattr(made, name) for name in options} == options
 
 
 @CONFIGS
@@ -79,4 +80,5 @@ def test_values_that_cannot_be(tmp_path, config, options, message):
 def test_tokens_that_end_a_completion(tmp_path, config):
     """As a list, also of none."""
     for tokens in ([7, 8], [], None):
-        config(output_dir=str(tmp_path), generation_kwargs={"stop_token_ids": tokens})
+        made = config(output_dir=str(tmp_path), generation_kwargs={"stop_token_ids": tokens})
+        assert made.generation_kwargs == {"stop_token_ids": tokens}

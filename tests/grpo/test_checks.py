@@ -40,4 +40,5 @@ def test_other_losses_are_not_warned_of(tmp_path, options):
     """Nor is a `cispo` that leaves on-policy tokens alone."""
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "`loss_type='cispo'`")
-        GRPOConfig(output_dir=str(tmp_path), **options)
+        made = GRPOConfig(output_dir=str(tmp_path), **options)
+    assert made.loss_type == options["loss_type"]
