@@ -225,9 +225,9 @@ class GRPOTrainer(Trainer):
         """Micro-batches of a generation."""
         return max(self.args.steps_per_generation, self.per_window)
 
-    # twin: sternpost.rloo.trainer.RLOOTrainer.sharded
+    # twin: sternpost.rloo.trainer.RLOOTrainer._sharded
     @property
-    def sharded(self) -> nn.Module:
+    def _sharded(self) -> nn.Module:
         """The policy with all that spreads its weights: DeepSpeed gathers them for its own wrapper only."""
         return self.model_wrapped if self.is_deepspeed_enabled else self.model
 
@@ -273,7 +273,7 @@ class GRPOTrainer(Trainer):
         group = args.num_generations if mode == "train" else args.num_generations_eval
         self._sync()
         gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
-        with whole_weights(self.sharded) if gathers else nullcontext():  # for all turns and attempts together
+        with whole_weights(self._sharded) if gathers else nullcontext():  # for all turns and attempts together
             made = self.generate(rows, mode)
             self.metrics[mode].add_noted(made.metrics, METRICS)
             rewards = self.accelerator.gather(made.rewards)
@@ -293,13 +293,13 @@ class GRPOTrainer(Trainer):
             trajectories, replayed = self.replay.exchange(trajectories, worth, group)
             self.metrics[mode].add({"replayed_ratio": (replayed.sum(), replayed.new_tensor(len(rows)))})
         rollout = rollout_of(trajectories, worth, args.mask_truncated_completions, replayed)
-        rollout = self.as_known_as_elsewhere(rollout)
+        rollout = self._as_known_as_elsewhere(rollout)
         size = len(rows) // parts
         known = [rollout.part(slice(at, at + size)) for at in range(0, len(rows), size)]
         return [MicroBatch(self.with_known_scores(part, mode), window)
                 for part, window in zip(known, self.windows(known, mode), strict=True)]  # fmt: skip
 
-    def as_known_as_elsewhere(self, rollout: Rollout) -> Rollout:
+    def _as_known_as_elsewhere(self, rollout: Rollout) -> Rollout:
         """Where a roll-out function tells log-probabilities on some ranks only, the others have unknown ones: all log
         the same metrics."""
         if self.source.rollout_func is None:
@@ -314,7 +314,7 @@ class GRPOTrainer(Trainer):
         """Let the backend have the policy's weights, if they are others than last time."""
         now = (self.state.global_step, id(self.model))
         if self.synced != now:
-            self.backend.sync(self.sharded)
+            self.backend.sync(self._sharded)
             self.synced = now
 
     def generate(self, rows: list[dict[str, Any]], mode: str, attempt: int = 0) -> Judged:

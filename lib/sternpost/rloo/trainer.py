@@ -201,9 +201,9 @@ class RLOOTrainer(Trainer):
         """Micro-batches of a generation."""
         return max(self.args.steps_per_generation, self.per_window)
 
-    # twin: sternpost.grpo.trainer.GRPOTrainer.sharded
+    # twin: sternpost.grpo.trainer.GRPOTrainer._sharded
     @property
-    def sharded(self) -> nn.Module:
+    def _sharded(self) -> nn.Module:
         """The policy with all that spreads its weights: DeepSpeed gathers them for its own wrapper only."""
         return self.model_wrapped if self.is_deepspeed_enabled else self.model
 
@@ -249,7 +249,7 @@ class RLOOTrainer(Trainer):
         group = args.num_generations if mode == "train" else args.num_generations_eval
         self._sync()
         gathers = args.ds3_gather_for_generation and isinstance(self.backend, InProcessEngine)
-        with whole_weights(self.sharded) if gathers else nullcontext():
+        with whole_weights(self._sharded) if gathers else nullcontext():
             made = self.generate(rows, mode)
         rest(self.backend)
         self.metrics[mode].add_noted(made.metrics, METRICS)
@@ -275,7 +275,7 @@ class RLOOTrainer(Trainer):
         """Let the backend have the policy's weights, if they are others than last time."""
         now = (self.state.global_step, id(self.model))
         if self.synced != now:
-            self.backend.sync(self.sharded)
+            self.backend.sync(self._sharded)
             self.synced = now
 
     def generate(self, rows: list[dict[str, Any]], mode: str) -> Judged:
